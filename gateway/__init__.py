@@ -1,0 +1,1 @@
+"""What panelmux promises to customers and operators."""

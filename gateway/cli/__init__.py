@@ -1,0 +1,1 @@
+"""panelmux on the command line, one file a noun."""

@@ -1,0 +1,49 @@
+"""What a customer's call can end in when it is not done.
+
+    GatewayError        the answer is {"error": words}, and nothing was changed
+      WrongKey          nobody by that key
+      BadForm           a field is missing or says what cannot be
+      NotEnoughFunds    the account's balance does not carry the charge
+      NotSold           no route can take this order now
+      Refused           the panels said no for the order's own sake
+      Busy              a passing fault of ours: the ledger cannot write
+
+Words are the field's own, and the definite ones: a client that knows the field reads from each that nothing was bought.
+Mistakes in settings and rules stand outside this tree: they stop a start and never reach a customer.
+"""
+
+
+class GatewayError(Exception):
+    """A refusal, in the words the customer reads."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.words = words
+
+
+class WrongKey(GatewayError):
+    def __init__(self) -> None:
+        super().__init__("Invalid API key")
+
+
+class BadForm(GatewayError):
+    pass
+
+
+class NotEnoughFunds(GatewayError):
+    def __init__(self) -> None:
+        super().__init__("Not enough funds on balance")
+
+
+class NotSold(GatewayError):
+    def __init__(self, words: str = "This service is not available right now") -> None:
+        super().__init__(words)
+
+
+class Refused(GatewayError):
+    pass
+
+
+class Busy(GatewayError):
+    def __init__(self) -> None:
+        super().__init__("Service is under maintenance, please try again later")

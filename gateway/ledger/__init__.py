@@ -1,0 +1,1 @@
+"""The durable record: money, orders, attempts, events, last good catalogues."""

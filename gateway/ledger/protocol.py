@@ -1,0 +1,140 @@
+"""The one interface every ledger has: each method one transaction; a method that raises has changed nothing."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from gateway.ledger.records import (
+    Account,
+    Attempt,
+    Due,
+    Event,
+    Fail,
+    Key,
+    Live,
+    NewPlacement,
+    Next,
+    Order,
+    Outcome,
+    Placed,
+    Refill,
+    Totals,
+)
+from providers.base import OrderStatus, RefillStatus, Status
+
+
+class Ledger(Protocol):
+    """The durable record. Raises `LedgerBusy` from any method that writes, when it cannot."""
+
+    async def open(self) -> None:
+        """Connect, migrate; refuses a schema newer than this program."""
+
+    async def close(self) -> None: ...
+
+    async def bind_currency(self, currency: str) -> None:
+        """Fix the currency of all amounts at first use; a later, different one raises WrongState."""
+
+    async def create_account(self, name: str, *, unlimited: bool = False) -> Account: ...
+
+    async def account(self, name: str) -> Account | None: ...
+
+    async def accounts(self) -> Sequence[Account]: ...
+
+    async def balance(self, account: int) -> Decimal:
+        """What the account may spend now."""
+        ...
+
+    async def topup(self, account: int, amount: Decimal, note: str) -> Decimal:
+        """Add to (or, negative, take from) what an account may spend; gives the new available balance."""
+        ...
+
+    async def create_key(self, account: int, *, hash: bytes, hint: str, get_add: bool = True) -> Key: ...
+
+    async def revoke_key(self, key: int) -> Key | None: ...
+
+    async def keys(self, account: int) -> Sequence[Key]: ...
+
+    async def find_key(self, hash: bytes) -> tuple[Key, Account] | None:
+        """The key by its hash, if it is not revoked, and whose it is."""
+        ...
+
+    async def place(self, new: NewPlacement) -> Placed:
+        """Order, hold and attempt *sending*, or NotEnough."""
+        ...
+
+    async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | None = None) -> int | None:
+        """End an attempt that is *sending* (or *unknown*: a late answer, an operator's word) and do what follows.
+
+        Accepted posts the hold to sales. `then` may follow Refused and NotSent only: Next writes the next attempt
+        *sending* and its id is given; Fail gives the hold back. Unknown keeps the hold.
+
+        Raises:
+            RemoteIdTaken: another attempt at that panel has this remote id; nothing was changed.
+            WrongState: the attempt was settled before.
+        """
+        ...
+
+    async def recover(self) -> int:
+        """At a start: every attempt *sending* becomes *unknown*, never a second send. Gives how many."""
+        ...
+
+    async def order(self, order: int) -> Order | None: ...
+
+    async def orders(self, account: int, ids: Sequence[int]) -> Mapping[int, Order]:
+        """The account's orders among `ids`; a foreign one is as absent as a missing one."""
+        ...
+
+    async def list_orders(
+        self, *, account: int | None = None, status: OrderStatus | None = None, unknown: bool = False, limit: int = 50
+    ) -> Sequence[Order]:
+        """Newest first; `unknown` = only those with an attempt *unknown*."""
+        ...
+
+    async def attempts(self, order: int) -> Sequence[Attempt]: ...
+
+    async def events(self, order: int) -> Sequence[Event]: ...
+
+    async def live(self, orders: Sequence[int]) -> Mapping[int, Live]:
+        """For each order that a panel took: where, and its id there."""
+        ...
+
+    async def due(self, panel: str, *, limit: int = 100) -> Sequence[Due]:
+        """Open orders at a panel whose time to be asked about has come, longest waiting first."""
+        ...
+
+    async def observe(self, order: int, status: Status, *, next_ms: int | None) -> Order:
+        """Take in what a panel says of an order: status, counts, and the refund that follows, in one transaction.
+
+        A word no table knows changes nothing. A finished order changes only by a refund. Refunds by `remains`
+        (all of the charge for Canceled) are cumulative: given once, never above the charge.
+        `next_ms` is when to ask again.
+        """
+        ...
+
+    async def postpone(self, orders: Sequence[int], next_ms: int) -> None:
+        """Nothing was learned of these: ask again at `next_ms`."""
+        ...
+
+    async def cancel_asked(self, order: int, evidence: str) -> None:
+        """An event: the panel took note of a cancel."""
+        ...
+
+    async def open_refill(self, order: int, panel: str) -> Refill:
+        """A refill's intent, before anything is sent; an earlier one still open is given instead of a second."""
+        ...
+
+    async def settle_refill(self, refill: int, *, remote_id: str | None, status: RefillStatus) -> Refill: ...
+
+    async def refills(self, account: int, ids: Sequence[int]) -> Mapping[int, Refill]: ...
+
+    async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None:
+        """The panel's last good list."""
+        ...
+
+    async def snapshot(self, panel: str) -> bytes | None: ...
+
+    async def service_ids(self, panel: str, remote_services: Sequence[str], *, first: int) -> Mapping[str, int]:
+        """Our ids for a panel's services under `publish … ids: new`: given once, never changed or given again."""
+        ...
+
+    async def totals(self) -> Totals: ...

@@ -1,0 +1,107 @@
+"""The rules file as values. What each key means stands in README.md; defaults stand here, once."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from gateway.conditions import Condition
+from gateway.routing import Policy
+
+
+class RateFrom(StrEnum):
+    """Which of a service's routes its rate is worked out from, where the rules give no fixed rate."""
+
+    DEAREST = "dearest"  # every route can be bought at the rate shown: failover always stays open
+    CHEAPEST = "cheapest"  # dearer routes are left out while they would lose money
+
+
+class Ids(StrEnum):
+    """Which ids published services have with us."""
+
+    SAME = "same"  # the panel's own, where they are numbers and free
+    NEW = "new"  # given once from `first` upward, kept in the ledger
+
+
+class Panel(msgspec.Struct, frozen=True, kw_only=True):
+    """An account of ours at an upstream site.
+
+    Attributes:
+        key: the key itself, as resolved from its reference; never written in the file, never shown.
+        rate_limit: calls and span, "60/min".
+        in_flight: calls under way at once.
+        low_balance: below this (panel's currency) people are warned.
+        private: whether its address may be a private one or plain http (tests, demo, own network).
+    """
+
+    url: str
+    key: str
+    dialect: str = "api_v2"
+    currency: str = "USD"
+    rate_limit: str | None = None
+    in_flight: int = 16
+    low_balance: Decimal | None = None
+    private: bool = False
+
+    def __repr__(self) -> str:
+        return f"Panel(url={self.url!r}, currency={self.currency!r})"
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    panel: str
+    service: str  # the panel's id
+    weight: int = 1
+    when: Condition | None = None
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of our catalogue as the rules have it; what is None comes from its routes."""
+
+    routes: tuple[Route, ...]
+    name: str | None = None
+    category: str | None = None
+    type: str | None = None
+    description: str | None = None
+    rate: Decimal | None = None
+    min: int | None = None
+    max: int | None = None
+    refill: bool | None = None
+    cancel: bool | None = None
+    policy: Policy | None = None
+    margin: Decimal | None = None
+    when: Condition | None = None
+
+
+class Publish(msgspec.Struct, frozen=True, kw_only=True):
+    """A panel's whole list, or what of it the globs let through, as services of ours with one route each."""
+
+    panel: str
+    ids: Ids = Ids.SAME
+    first: int = 1_000_000
+    category: str = "*"
+    name: str = "*"
+    margin: Decimal | None = None
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole file.
+
+    Attributes:
+        currency: what customers see and the ledger keeps.
+        exchange: one unit of a currency, in `currency`.
+        margin: share put on the cost to make the rate, 0.15 = 15 %.
+        min_margin: share of the cost that must be left over when buying.
+        subscription_posts: how many new posts a subscription without a limit is sold as.
+    """
+
+    panels: dict[str, Panel]
+    currency: str = "USD"
+    exchange: dict[str, Decimal] = {}
+    policy: Policy = Policy.CHEAPEST
+    margin: Decimal = Decimal(0)
+    min_margin: Decimal = Decimal(0)
+    rate_from: RateFrom = RateFrom.DEAREST
+    subscription_posts: int = 30
+    services: dict[int, Service] = {}
+    publish: tuple[Publish, ...] = ()
+    version: str = ""  # hash of the file's content

@@ -1,0 +1,83 @@
+"""The environment as one struct. Rules say what is sold and bought; settings say where this process lives."""
+
+import os
+from collections.abc import Mapping
+
+import msgspec
+
+PREFIX = "PANELMUX_"
+
+
+class SettingError(ValueError):
+    """A setting that cannot be; the text names it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One field a variable: `rules` is PANELMUX_RULES, and so on.
+
+    Attributes:
+        rules: path of the rules file.
+        ledger: sqlite:///relative.db or sqlite:////absolute.db.
+        redis: redis://… of a Redis or Valkey; absent = kept in process.
+        host, port: where the gateway listens.
+        workers: processes that sell; more than one needs a ledger that takes several writers.
+        pepper: secret that keys are hashed with; absent = made once, in a file beside the ledger.
+        sync_wait_s: how long an `add` waits for a panel's answer before the customer is given the order id, seconds.
+        placing_s: one deadline for all routes of an order, seconds from its acceptance.
+        catalogue_s, balance_s, status_s: seconds between two looks at a panel's list, our money there, young orders.
+        drain_s: how long a stop waits for orders that are being placed, seconds.
+        log: console or json.
+    """
+
+    rules: str = "routing_rules.yaml"
+    ledger: str = "sqlite:///panelmux.db"
+    redis: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    pepper: str | None = None
+    sync_wait_s: float = 6.0
+    placing_s: float = 60.0
+    catalogue_s: float = 300.0
+    balance_s: float = 60.0
+    status_s: float = 30.0
+    drain_s: float = 130.0
+    log: str = "console"
+
+    def __post_init__(self) -> None:
+        if not self.ledger.startswith("sqlite:///"):
+            raise SettingError(f'PANELMUX_LEDGER: "{self.ledger}" is not sqlite:///PATH')
+        if not 0 <= self.port <= 65535:
+            raise SettingError(f"PANELMUX_PORT: {self.port} is not a port")
+        if self.workers != 1:
+            raise SettingError(f"PANELMUX_WORKERS: {self.workers}: a SQLite ledger takes one process that sells")
+        if self.log not in {"console", "json"}:
+            raise SettingError(f'PANELMUX_LOG: "{self.log}" is not console or json')
+        for name in ("sync_wait_s", "placing_s", "catalogue_s", "balance_s", "status_s", "drain_s"):
+            if not 0 < getattr(self, name) < 10**6:
+                raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number of seconds above 0")
+
+
+def settings(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings; a variable with our prefix that is no setting is a mistake, named.
+
+    Raises:
+        SettingError: the text names the variable and what it may be.
+    """
+    known = {PREFIX + field.upper(): field for field in Settings.__struct_fields__}
+    values: dict[str, str] = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or value == "":
+            continue
+        if name not in known:
+            raise SettingError(f"{name}: not a setting; settings: {', '.join(known)}")
+        values[known[name]] = value
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except SettingError:
+        raise
+    except msgspec.ValidationError as wrong:
+        text = str(wrong)
+        for variable, field in known.items():
+            text = text.replace(f"`$.{field}`", variable)
+        raise SettingError(text) from None

@@ -1,0 +1,1 @@
+"""What panelmux says to panels; it knows nothing of the gateway."""

@@ -107,7 +107,7 @@ class Ledger(Protocol):
 
         A word no table knows changes nothing. A finished order changes only by a refund. Refunds by `remains`
         (all of the charge for Canceled) are cumulative: given once, never above the charge.
-        `next_ms` is when to ask again.
+        `next_ms` is when to ask again, should the order still be open.
         """
         ...
 
@@ -119,8 +119,8 @@ class Ledger(Protocol):
         """An event: the panel took note of a cancel."""
         ...
 
-    async def open_refill(self, order: int, panel: str) -> Refill:
-        """A refill's intent, before anything is sent; an earlier one still open is given instead of a second."""
+    async def open_refill(self, order: int, panel: str) -> tuple[Refill, bool]:
+        """A refill's intent, before anything is sent, and True; or an earlier one still open, and False."""
         ...
 
     async def settle_refill(self, refill: int, *, remote_id: str | None, status: RefillStatus) -> Refill: ...

@@ -217,6 +217,7 @@ class Due(msgspec.Struct, frozen=True):
 
     order: int
     remote_id: str
+    created_ms: int
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):

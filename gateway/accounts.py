@@ -1,0 +1,106 @@
+"""Who is calling, and what they have.
+
+A key is `pm_`, 160 random bits and a checksum; the ledger keeps its HMAC alone, so a copy of the ledger opens no door
+without the pepper. Keys brought from elsewhere have any form and are hashed the same way.
+"""
+
+import hashlib
+import hmac
+import os
+import secrets
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import WrongKey
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import Account, Key
+from gateway.settings import Settings
+
+PREFIX: Final = "pm_"
+_KNOWN_S: Final = 1.0  # how long a key is believed without asking the ledger: a revoked one dies within this
+_KNOWN_MAX: Final = 10_000
+
+
+class Accounts:
+    """Keys in, accounts out."""
+
+    def __init__(self, ledger: Ledger, pepper: bytes, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
+        self._pepper = pepper
+        self._clock = clock
+        self._known: dict[bytes, tuple[float, Key, Account]] = {}
+
+    async def by_key(self, key: str) -> tuple[Key, Account]:
+        """The key's record and its account, the balance in it up to a second old.
+
+        Raises:
+            WrongKey: missing, mistyped, unknown or revoked; the same words for all.
+        """
+        if not key or (key.startswith(PREFIX) and not _well_formed(key)):
+            raise WrongKey
+        digest = self._hash(key)
+        known = self._known.get(digest)
+        if known is not None and known[0] > self._clock():
+            return known[1], known[2]
+        found = await self._ledger.find_key(digest)
+        if found is None or not hmac.compare_digest(found[0].hash, digest):
+            self._known.pop(digest, None)
+            raise WrongKey
+        if len(self._known) >= _KNOWN_MAX:
+            self._known.clear()
+        self._known[digest] = (self._clock() + _KNOWN_S, *found)
+        return found
+
+    async def create_key(self, account: int, *, get_add: bool = True) -> tuple[str, Key]:
+        """Make a key; its text is given here, once, and kept nowhere."""
+        text = new_key()
+        key = await self._ledger.create_key(account, hash=self._hash(text), hint=text[-4:], get_add=get_add)
+        return text, key
+
+    def _hash(self, key: str) -> bytes:
+        return hmac.digest(self._pepper, key.encode("utf-8", "surrogatepass"), hashlib.sha256)
+
+
+def new_key() -> str:
+    """A fresh key, such as pm_ and 48 hexadecimal digits, the last 8 of them a checksum."""
+    body = PREFIX + secrets.token_hex(20)
+    return body + _checksum(body)
+
+
+def _checksum(body: str) -> str:
+    return f"{zlib.crc32(body.encode()):08x}"
+
+
+def _well_formed(key: str) -> bool:
+    """Whether the checksum holds: a mistyped key never reaches the ledger."""
+    return len(key) == len(PREFIX) + 48 and key.isascii() and _checksum(key[:-8]) == key[-8:]
+
+
+def pepper(settings: Settings) -> bytes:
+    """The secret that keys are hashed with: PANELMUX_PEPPER, or a file beside the ledger that is made at first use."""
+    if settings.pepper is not None:
+        return settings.pepper.encode()
+    path = Path(settings.ledger.removeprefix("sqlite:///")).with_suffix(".pepper")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _make_once(path, secrets.token_hex(32))
+    return bytes.fromhex(path.read_text().strip())
+
+
+def _make_once(path: Path, text: str) -> None:
+    """Write a file whole or not at all; where two processes race, the first one's stays."""
+    made = path.with_suffix(f".{secrets.token_hex(4)}")
+    file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(file, "w") as out:
+        out.write(text + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    try:
+        os.link(made, path)
+    except FileExistsError:
+        pass
+    finally:
+        made.unlink()

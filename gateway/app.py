@@ -1,0 +1,92 @@
+"""Builds the program: the only file that knows all others."""
+
+from typing import Self
+
+import msgspec
+import prometheus_client
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway import api_v2, ledger, panels, shared
+from gateway.accounts import Accounts, pepper
+from gateway.catalog import Catalog
+from gateway.ledger.lock import Lock
+from gateway.orders import Orders
+from gateway.reconcile import Reconcile
+from gateway.rules.model import Rules
+from gateway.settings import Settings
+
+_log = structlog.get_logger()
+
+
+class Gateway:
+    """The whole program, open between `async with` and its end. `app` is what a web server runs."""
+
+    def __init__(self, settings: Settings, rules: Rules) -> None:
+        self.settings = settings
+        self.rules = rules
+        self.ledger = ledger.ledger(settings.ledger)
+        self.shared = shared.shared(settings.redis)
+        self.panels = panels.panels(rules)
+        self.catalog = Catalog(
+            rules,
+            self.panels,
+            self.ledger,
+            self.shared,
+            catalogue_s=settings.catalogue_s,
+            balance_s=settings.balance_s,
+        )
+        self.accounts = Accounts(self.ledger, pepper(settings))
+        self.orders = Orders(self.ledger, self.catalog, sync_wait_s=settings.sync_wait_s, placing_s=settings.placing_s)
+        self.reconcile = Reconcile(self.ledger, self.catalog, status_s=settings.status_s)
+        self.draining = False
+        self.app = Starlette(
+            routes=[
+                *api_v2.routes(self.accounts, self.catalog, self.orders, currency=rules.currency),
+                Route("/healthz", self._healthz),
+                Route("/readyz", self._readyz),
+                Route("/metrics", self._metrics),
+            ]
+        )
+        self._lock = Lock(settings.ledger)
+
+    async def __aenter__(self) -> Self:
+        self._lock.take()
+        await self.ledger.open()
+        await self.ledger.bind_currency(self.rules.currency)
+        unknown = await self.ledger.recover()
+        if unknown:
+            _log.warning("recover", unknown=unknown, why="these attempts may have been sent; none is sent again")
+        await self.shared.open()
+        await self.catalog.start()
+        self.reconcile.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self.draining = True
+        late = await self.orders.drain(self.settings.drain_s)
+        if late:
+            _log.warning("drain", unknown=late, after_s=self.settings.drain_s)
+        await self.reconcile.stop()
+        await self.catalog.stop()
+        for panel in self.panels.values():
+            await panel.close()
+        await self.shared.close()
+        await self.ledger.close()
+        self._lock.give_back()
+
+    async def _healthz(self, _request: Request) -> Response:
+        return Response(b'{"status":"ok"}', media_type="application/json")
+
+    async def _readyz(self, _request: Request) -> Response:
+        waiting = [
+            name for name, wrong in (("stopping", self.draining), ("catalogue", not self.catalog.ready)) if wrong
+        ]
+        body = msgspec.json.encode({"ready": not waiting, "waiting_for": waiting})
+        return Response(body, status_code=503 if waiting else 200, media_type="application/json")
+
+    async def _metrics(self, _request: Request) -> Response:
+        return Response(prometheus_client.generate_latest(), headers={"content-type": "text/plain; version=0.0.4"})

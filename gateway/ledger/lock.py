@@ -1,0 +1,38 @@
+"""One process that sells for one SQLite ledger: a second would take the first one's open attempts for lost ones."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from gateway.ledger.records import LedgerError
+
+
+class LedgerInUse(LedgerError):
+    """Another process sells from this ledger."""
+
+
+class Lock:
+    """A lock file beside the ledger, held as long as the process lives; the kernel gives it back when it dies."""
+
+    def __init__(self, url: str) -> None:
+        self._path = Path(url.removeprefix("sqlite:///")).with_suffix(".lock")
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Take it, or raise LedgerInUse, which names the holder."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 32).decode(errors="replace").strip()
+            os.close(file)
+            raise LedgerInUse(f"{self._path}: process {holder} sells from this ledger already") from None
+        os.ftruncate(file, 0)
+        os.write(file, str(os.getpid()).encode())
+        self._file = file
+
+    def give_back(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

@@ -1,0 +1,1 @@
+"""The ledger's transactions, in SQL that SQLite and PostgreSQL both understand."""

@@ -1,0 +1,122 @@
+"""Accounts, their keys and what they may spend; the currency of the ledger."""
+
+from decimal import Decimal
+from typing import Final
+
+from gateway.ledger.records import Account, AccountExists, Key, LedgerError, WrongState
+from gateway.ledger.sql import books
+from gateway.ledger.sql.work import Row, Taken, Work
+from gateway.money import amount, steps
+
+_ACCOUNT: Final = "SELECT id, name, unlimited, available, held, created_ms FROM account "
+_KEY: Final = "SELECT id, account, hash, hint, get_add, created_ms, revoked_ms FROM key "
+
+_CREATE = "INSERT INTO account (name, unlimited, created_ms) VALUES (?, ?, ?) RETURNING id"
+_BY_ID = _ACCOUNT + "WHERE id = ?"
+_BY_NAME = _ACCOUNT + "WHERE name = ?"
+_ALL = _ACCOUNT + "ORDER BY name"
+
+_CREATE_KEY = "INSERT INTO key (account, hash, hint, get_add, created_ms) VALUES (?, ?, ?, ?, ?) RETURNING id"
+_REVOKE = "UPDATE key SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL RETURNING id"
+_KEY_BY_ID = _KEY + "WHERE id = ?"
+_KEYS = _KEY + "WHERE account = ? ORDER BY id"
+_FIND_KEY = """
+    SELECT k.id, k.account, k.hash, k.hint, k.get_add, k.created_ms, k.revoked_ms,
+           a.id, a.name, a.unlimited, a.available, a.held, a.created_ms
+    FROM key AS k JOIN account AS a ON a.id = k.account WHERE k.hash = ? AND k.revoked_ms IS NULL"""
+
+_BIND = "INSERT INTO meta (name, value) VALUES ('currency', ?) ON CONFLICT (name) DO NOTHING"
+_CURRENCY = "SELECT value FROM meta WHERE name = 'currency'"
+
+
+def bind_currency(currency: str) -> Work[None]:
+    yield _BIND, (currency,)
+    [(bound,)] = yield _CURRENCY, ()
+    if bound != currency:
+        raise WrongState(f"currency: the amounts of this ledger are {bound}, not {currency}")
+
+
+def create(name: str, now_ms: int, *, unlimited: bool) -> Work[Account]:
+    try:
+        [(id,)] = yield _CREATE, (name, unlimited, now_ms)
+    except Taken:
+        raise AccountExists(f'account "{name}": there is one by that name') from None
+    nothing = amount(0)
+    return Account(id=id, name=name, unlimited=unlimited, available=nothing, held=nothing, created_ms=now_ms)
+
+
+def by_name(name: str) -> Work[Account | None]:
+    rows = yield _BY_NAME, (name,)
+    return _account(rows[0]) if rows else None
+
+
+def everyone() -> Work[tuple[Account, ...]]:
+    rows = yield _ALL, ()
+    return tuple(map(_account, rows))
+
+
+def balance(account: int) -> Work[Decimal]:
+    rows = yield _BY_ID, (account,)
+    if not rows:
+        raise WrongState(f"account {account}: not there")
+    return _account(rows[0]).available
+
+
+def topup(account: int, given: Decimal, note: str, now_ms: int) -> Work[Decimal]:
+    paid = steps(given)
+    available = yield from books.move(account, paid, source="topups", target="available")
+    yield from books.record(
+        account, paid, source="topups", target="available", what="topup", now_ms=now_ms, note=note
+    )
+    return amount(available)
+
+
+def create_key(account: int, hash: bytes, hint: str, now_ms: int, *, get_add: bool) -> Work[Key]:
+    if not (yield _BY_ID, (account,)):
+        raise WrongState(f"account {account}: not there")
+    try:
+        [(id,)] = yield _CREATE_KEY, (account, hash, hint, get_add, now_ms)
+    except Taken:
+        raise LedgerError("key: it is in use") from None
+    return Key(id=id, account=account, hash=hash, hint=hint, get_add=get_add, created_ms=now_ms)
+
+
+def revoke_key(key: int, now_ms: int) -> Work[Key | None]:
+    yield _REVOKE, (now_ms, key)
+    rows = yield _KEY_BY_ID, (key,)
+    return _key(rows[0]) if rows else None
+
+
+def keys(account: int) -> Work[tuple[Key, ...]]:
+    rows = yield _KEYS, (account,)
+    return tuple(map(_key, rows))
+
+
+def find_key(hash: bytes) -> Work[tuple[Key, Account] | None]:
+    rows = yield _FIND_KEY, (hash,)
+    return (_key(rows[0][:7]), _account(rows[0][7:])) if rows else None
+
+
+def _account(row: Row) -> Account:
+    id, name, unlimited, available, held, created_ms = row
+    return Account(
+        id=id,
+        name=name,
+        unlimited=bool(unlimited),
+        available=amount(available),
+        held=amount(held),
+        created_ms=created_ms,
+    )
+
+
+def _key(row: Row) -> Key:
+    id, account, hash, hint, get_add, created_ms, revoked_ms = row
+    return Key(
+        id=id,
+        account=account,
+        hash=hash,
+        hint=hint,
+        get_add=bool(get_add),
+        created_ms=created_ms,
+        revoked_ms=revoked_ms,
+    )

@@ -1,0 +1,57 @@
+"""A transaction as a generator: it asks for statements and is sent their rows, whichever database runs them.
+
+    def debit(account: int, amount: int) -> Work[int]:
+        rows = yield "UPDATE account SET … WHERE id = ? AND available >= ? RETURNING available", (account, amount)
+        …
+
+The database runs it to its end inside one transaction; one that raises has changed nothing. What both databases understand:
+`?` for a value, RETURNING, ON CONFLICT, partial indexes. Two spellings are left for a database to put into its own words:
+`IN (SELECT value FROM json_each(?))` takes a JSON list, and `/*locked*/` ends a read whose rows the transaction goes on to change.
+"""
+
+import asyncio
+from collections.abc import Generator, Iterable
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+Value: TypeAlias = str | int | bytes | None
+Row: TypeAlias = tuple[Any, ...]
+Ask: TypeAlias = tuple[str, tuple[Value, ...]]
+Work: TypeAlias = Generator[Ask, list[Row], T]
+
+
+class Taken(Exception):
+    """Thrown into the work at a statement that would have written a second row of what can be there once."""
+
+
+class Database(Protocol):
+    """Runs work. A future that is cancelled is not waited for any more; its work is done all the same."""
+
+    async def open(self, now_ms: int) -> None:
+        """Connect and migrate.
+
+        Raises:
+            LedgerUnusable: it is newer than this program, was altered, or is no ledger.
+        """
+
+    async def close(self) -> None: ...
+
+    def read(self, work: Work[T]) -> asyncio.Future[T]:
+        """Run work that changes nothing; it sees one moment of the ledger, all that was answered before included."""
+        ...
+
+    def write(self, work: Work[T]) -> asyncio.Future[T]:
+        """Run work as one transaction; its answer comes after the commit is on disk."""
+        ...
+
+
+def json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def listed(values: Iterable[int | str]) -> str:
+    """A JSON list, each value once, for `IN (SELECT value FROM json_each(?))`."""
+    return json(list(dict.fromkeys(values)))

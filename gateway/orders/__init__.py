@@ -1,0 +1,117 @@
+"""What a customer may ask of orders: place, status, refill, refill_status, cancel, balance."""
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from gateway import money
+from gateway.catalog import Catalog, Service
+from gateway.errors import BadForm, NotSold
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import Account, NewPlacement, Order
+from gateway.orders import requests
+from gateway.orders.placing import Placing, Purchase
+from gateway.routing import Decision, Wanted, decide
+from providers.base import RefillStatus
+from providers.service_types import PER_ORDER, OrderFields, Subscriptions
+
+
+class Orders:
+    """Ids that are not the account's are absent from every answer, whether they exist or not."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalog: Catalog,
+        *,
+        sync_wait_s: float,
+        placing_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._ledger = ledger
+        self._catalog = catalog
+        self._placing = Placing(ledger, catalog, clock=clock)
+        self._sync_wait_s = sync_wait_s
+        self._placing_s = placing_s
+        self._clock = clock
+        self._now_ms = now_ms
+
+    async def add(self, account: Account, service: Service, fields: OrderFields) -> int:
+        """Place an order and give its id.
+
+        Returns once a panel took it or may have, or after `sync_wait_s`. Errors as `Placing.buy`, and NotSold where no
+        offer can take the order: nothing was written then.
+        """
+        fields = self._bounded(fields)
+        charge = _charge(service, fields)
+        decision = self.decision(service, fields)
+        if not decision.choices:
+            raise NotSold
+        best = decision.choices[0]
+        new = NewPlacement(
+            account=account.id,
+            service=service.id,
+            type=service.type,
+            link=fields.link,
+            fields=msgspec.json.encode(fields).decode(),
+            quantity=fields.size(),
+            units=fields.units(),
+            charge=charge,
+            refill=service.refill,
+            cancel=service.cancel,
+            decision=msgspec.json.encode(decision).decode(),
+            panel=best.panel,
+            remote_service=best.remote_service,
+            cost=best.cost,
+        )
+        purchase = Purchase(new, fields, decision.choices, self._clock() + self._placing_s)
+        return await self._placing.buy(purchase, wait_s=self._sync_wait_s)
+
+    def decision(self, service: Service, fields: OrderFields) -> Decision:
+        """How an order would be routed now: `add` goes by it, and `route explain` prints it."""
+        wanted = Wanted(
+            fields=fields,
+            charge=_charge(service, fields),
+            refill=service.refill,
+            cancel=service.cancel,
+            min_margin=self._catalog.rules.min_margin,
+            draw=secrets.token_hex(8),
+        )
+        return decide(self._catalog.offers(service, self._clock()), wanted, service.policy)
+
+    async def status(self, account: Account, ids: Sequence[int]) -> Mapping[int, Order]:
+        """As last known; `Reconcile` keeps it fresh."""
+        return await self._ledger.orders(account.id, ids)
+
+    async def refill(self, account: Account, ids: Sequence[int]) -> Mapping[int, int | str]:
+        return await requests.refill(self._ledger, self._catalog, account, ids)
+
+    async def refill_status(self, account: Account, ids: Sequence[int]) -> Mapping[int, RefillStatus]:
+        return await requests.refill_status(self._ledger, self._catalog, account, ids, now_ms=self._now_ms)
+
+    async def cancel(self, account: Account, ids: Sequence[int]) -> Mapping[int, str | None]:
+        return await requests.cancel(self._ledger, self._catalog, account, ids)
+
+    async def balance(self, account: Account) -> Decimal:
+        """What the account may spend; for one without limit, our money at all panels, in our currency."""
+        return self._catalog.funds() if account.unlimited else await self._ledger.balance(account.id)
+
+    async def drain(self, timeout_s: float) -> int:
+        return await self._placing.drain(timeout_s)
+
+    def _bounded(self, fields: OrderFields) -> OrderFields:
+        """A subscription without a limit is bought as one of so many posts: a prepaid balance carries no open end."""
+        if isinstance(fields, Subscriptions) and not fields.posts and not fields.old_posts:
+            return msgspec.structs.replace(fields, posts=self._catalog.rules.subscription_posts)
+        return fields
+
+
+def _charge(service: Service, fields: OrderFields) -> Decimal:
+    charge = money.price(service.rate, fields.units(), per_order=service.type in PER_ORDER)
+    if charge >= money.LIMIT:
+        raise BadForm("Incorrect quantity")
+    return charge

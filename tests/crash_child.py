@@ -1,0 +1,91 @@
+"""A gateway that kills itself at a chosen step of placing an order. Run as a program by the crash tests.
+
+    python -m tests.crash_child LEDGER_FOLDER WHERE STEP PANEL_URL…
+
+WHERE names the coroutine that is stepped: `request` (the customer's call) or `purchase` (the task that buys). Every time it is
+about to go on, and every time it has come to a wait, counts as one step: so every await in it, and in all that it awaits, is a
+step, the libraries' own included. At STEP the process gets SIGKILL. It prints its URL and key first, and the number of
+steps counted when a placing ends alive.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Coroutine, Generator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gateway import server
+from gateway.app import Gateway
+from gateway.orders import Orders
+from gateway.orders.placing import Placing, Purchase
+from gateway.rules.model import Route, Rules, Service
+from tests.running import panel, settings
+
+T = TypeVar("T")
+
+
+class Stepped:
+    """A coroutine that is walked step by step, and not past the last one."""
+
+    def __init__(self, walked: Coroutine[Any, Any, Any], last: int) -> None:
+        self._walked = walked
+        self._last = last
+        self._step = 0
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        wait = self._walked.__await__()
+        resume, given = wait.send, None
+        while True:
+            self._count()
+            try:
+                waiting_for = resume(given)
+            except StopIteration as end:
+                print("steps", self._step, flush=True)
+                return end.value
+            self._count()
+            try:
+                resume, given = wait.send, (yield waiting_for)
+            except BaseException as thrown:  # noqa: BLE001 - handed on as it is
+                resume, given = wait.throw, thrown
+
+    def _count(self) -> None:
+        self._step += 1
+        if self._step == self._last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def rules(urls: list[str]) -> Rules:
+    """Two panels, one service, the first route first."""
+    panels = {f"p{number}": panel(url) for number, url in enumerate(urls)}
+    routes = tuple(Route(panel=name, service="1") for name in panels)
+    return Rules(panels=panels, services={1: Service(routes=routes)})
+
+
+async def main(folder: str, where: str, step: int, urls: list[str]) -> None:
+    place, add = Placing._place, Orders.add
+
+    async def stepped_place(self: Placing, purchase: Purchase) -> None:
+        await Stepped(place(self, purchase), step)
+
+    async def stepped_add(self: Orders, *arguments: Any) -> Any:
+        return await Stepped(add(self, *arguments), step)
+
+    if where == "purchase":
+        Placing._place = stepped_place  # type: ignore[method-assign]
+    else:
+        Orders.add = stepped_add  # type: ignore[method-assign]
+    async with Gateway(settings(Path(folder)), rules(urls)) as gateway:
+        account = await gateway.ledger.account("shop")
+        assert account is not None
+        key, _ = await gateway.accounts.create_key(account.id)
+
+        def started(url: str) -> None:
+            print("listening", url + "/api/v2", key, flush=True)
+
+        await server.serve(gateway, server.listen("127.0.0.1", 0), started=started)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]))

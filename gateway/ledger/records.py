@@ -7,8 +7,8 @@ Money is double entry: a transfer is a set of signed entries whose sum is zero, 
     sales               what orders took
     topups              where top-ups come from (its balance is minus what was paid in)
 
-A hold resolves once: into sales when a panel takes the order, or back when none does. Times
-are milliseconds since 1970, from the clock the ledger was given.
+The last two are kept for each account, and told as one. A hold resolves once: into sales when a panel takes the
+order, or back when none does. Times are milliseconds since 1970, from the clock the ledger was given.
 """
 
 from collections.abc import Mapping
@@ -26,6 +26,10 @@ class LedgerError(Exception):
 
 class LedgerBusy(LedgerError):
     """It cannot write now: locked, disk full. Nothing was kept."""
+
+
+class LedgerUnusable(LedgerError):
+    """It cannot be opened by this program: newer than it, altered, or no ledger. Waiting does not help."""
 
 
 class AccountExists(LedgerError):
@@ -78,7 +82,12 @@ class AttemptState(StrEnum):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try to place an order at one panel. `cost` is what we expect it to take, in our currency."""
+    """One try to place an order at one panel.
+
+    Attributes:
+        cost: what we expect it to take, in our currency; `remote_charge` what it said, last, that it took, in its own.
+        settled_ms: None as long as the outcome is open, unknown included.
+    """
 
     id: int
     order: int
@@ -87,6 +96,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     state: AttemptState
     cost: Decimal
     remote_id: str | None = None
+    remote_charge: Decimal | None = None
     reason: str | None = None
     evidence: str = "{}"  # JSON: what was seen, without secrets
     created_ms: int
@@ -99,7 +109,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fields: JSON of the order's own fields.
         quantity: units of one run; `units` of the whole order.
-        charge: what it took or holds, before refunds; `refunded` what was given back.
+        charge: what it took or holds, before refunds; 0 when no panel took it. `refunded` is what was given back.
         status: the word the customer reads.
         decision: JSON: the offers, their order, why the others were left out.
     """
@@ -139,7 +149,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refill(msgspec.Struct, frozen=True, kw_only=True):
-    """A refill asked for. `remote_id` is None until the panel gave one; `status` None until something is known."""
+    """A refill asked for. `remote_id` is None until the panel gave one; `status` Pending until it said more."""
 
     id: int
     order: int
@@ -213,7 +223,7 @@ class Fail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Due(msgspec.Struct, frozen=True):
-    """An order to ask its panel about."""
+    """An order to ask its panel about. `created_ms` is when it was sent there."""
 
     order: int
     remote_id: str

@@ -28,7 +28,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         key: the key itself, as resolved from its reference; never written in the file, never shown.
-        rate_limit: calls and span, "60/min".
+        rate_limit: calls and span, the span written out: "60/minute" (or second, hour, day).
         in_flight: calls under way at once.
         low_balance: below this (panel's currency) people are warned.
         private: whether its address may be a private one or plain http (tests, demo, own network).
@@ -92,6 +92,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         margin: share put on the cost to make the rate, 0.15 = 15 %.
         min_margin: share of the cost that must be left over when buying.
         subscription_posts: how many new posts a subscription without a limit is sold as.
+        version: hash of the file's content; what references lead to is not in it.
+        warnings: what is allowed and hardly meant, each with its place.
     """
 
     panels: dict[str, Panel]
@@ -104,4 +106,5 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     subscription_posts: int = 30
     services: dict[int, Service] = {}
     publish: tuple[Publish, ...] = ()
-    version: str = ""  # hash of the file's content
+    version: str = ""
+    warnings: tuple[str, ...] = ()

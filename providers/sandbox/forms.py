@@ -1,5 +1,6 @@
 """Read what a buyer wants to order, and say no in the field's own words."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, get_args
@@ -9,6 +10,7 @@ import msgspec
 from providers.sandbox.catalogue import Listing
 from providers.service_types import PER_ORDER, SUBSCRIPTION_DELAYS, TYPES, OrderFields, Subscriptions, WebTraffic
 
+_NO_LINK: Final = re.compile(r"[\s\x00-\x1f\x7f]")
 _DIGITS: Final = 10
 """A number with more of them is nobody's quantity."""
 
@@ -63,6 +65,16 @@ def read(type: str, given: Mapping[str, str]) -> OrderFields:
         if value is not None:
             values[field.name] = value
     return msgspec.convert(values, TYPES[type])
+
+
+def written(order: OrderFields) -> dict[str, str]:
+    """The fields that `read` reads so, for the journal."""
+    fields: dict[str, str] = {}
+    for field in _TABLE[order.type]:
+        value = getattr(order, field.name)
+        if value is not None:
+            fields[field.name] = "\n".join(value) if isinstance(value, tuple) else str(value)
+    return fields
 
 
 def check(order: OrderFields, listing: Listing, now: float) -> None:
@@ -143,6 +155,4 @@ def _value(field: _Field, text: str) -> object | None:
         if len(lines) == 1 and field.name in _COMMA_LISTS:
             lines = text.split(",")
         return tuple(line.strip() for line in lines if line.strip()) or None
-    if any(mark.isspace() or not mark.isprintable() for mark in text) and field.name == "link":
-        return None
-    return text
+    return None if field.name == "link" and _NO_LINK.search(text) else text

@@ -42,7 +42,7 @@ class Market:
         """The order now; what remains of a subscription is what its outstanding posts may take at most."""
         order = self.order(remote_id, now)
         state = order.state(now)
-        if isinstance(order.fields, Subscriptions):
+        if order.plan.is_subscription and isinstance(order.fields, Subscriptions):
             left = order.plan.runs - len(order.children) if state.is_open and order.fields.posts is not None else 0
             return msgspec.structs.replace(state, remains=left * order.fields.max, runs=0)
         return state

@@ -47,7 +47,7 @@ class Verdict(Enum):
 
 _REFUSED: Final = frozenset({401, 402, 403, 404, 405, 411, 413, 414, 415, 431})
 _UNREACHED: Final = frozenset({521, 523, 525, 526, 530})
-"""Cloudflare's own statuses for an origin that is down, not found or not trusted; from anyone else they mean nothing."""
+"""Cloudflare's own statuses for an origin that is down, not found or not trusted; from others they mean nothing."""
 
 _CHALLENGE: Final = (b"/cdn-cgi/challenge-platform/", b"_cf_chl_opt", b"cf-chl-")
 

@@ -65,9 +65,7 @@ def balance(account: int) -> Work[Decimal]:
 def topup(account: int, given: Decimal, note: str, now_ms: int) -> Work[Decimal]:
     paid = steps(given)
     available = yield from books.move(account, paid, source="topups", target="available")
-    yield from books.record(
-        account, paid, source="topups", target="available", what="topup", now_ms=now_ms, note=note
-    )
+    yield from books.record(account, paid, source="topups", target="available", what="topup", now_ms=now_ms, note=note)
     return amount(available)
 
 

@@ -1,7 +1,7 @@
 """Money from one book of an account to another: the account's row, the transfer, and its two entries.
 
-The four balances of an account stand in its own row and are changed by one conditional statement, which no two transactions
-can pass with the same money. The books `sales` and `topups` of the whole ledger are the sums over all accounts.
+The four balances of an account stand in its own row and are changed by one conditional statement, which no two
+transactions can pass with the same money. The ledger's `sales` and `topups` are the sums over all accounts.
 """
 
 from typing import Literal

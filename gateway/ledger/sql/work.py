@@ -4,14 +4,14 @@
         rows = yield "UPDATE account SET … WHERE id = ? AND available >= ? RETURNING available", (account, amount)
         …
 
-The database runs it to its end inside one transaction; one that raises has changed nothing. What both databases understand:
-`?` for a value, RETURNING, ON CONFLICT, partial indexes. Two spellings are left for a database to put into its own words:
-`IN (SELECT value FROM json_each(?))` takes a JSON list, and `/*locked*/` ends a read whose rows the transaction goes on to change.
+The database runs it to its end inside one transaction; one that raises has changed nothing. Both databases understand
+RETURNING, ON CONFLICT and partial indexes. What PostgreSQL says otherwise is spelled one way here, for it to replace:
+`?` for a value, `AMONG` and `LOCKED`.
 """
 
 import asyncio
 from collections.abc import Generator, Iterable
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,6 +21,12 @@ Value: TypeAlias = str | int | bytes | None
 Row: TypeAlias = tuple[Any, ...]
 Ask: TypeAlias = tuple[str, tuple[Value, ...]]
 Work: TypeAlias = Generator[Ask, list[Row], T]
+
+AMONG: Final = "(SELECT value FROM json_each(?))"
+"""After IN: any of a JSON list, see `listed`."""
+
+LOCKED: Final = " /*locked*/"
+"""Ends a read whose rows the transaction goes on to change."""
 
 
 class Taken(Exception):
@@ -53,5 +59,5 @@ def json(value: object) -> str:
 
 
 def listed(values: Iterable[int | str]) -> str:
-    """A JSON list, each value once, for `IN (SELECT value FROM json_each(?))`."""
+    """A JSON list, each value once, for `AMONG`."""
     return json(list(dict.fromkeys(values)))

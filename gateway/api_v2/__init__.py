@@ -1,0 +1,105 @@
+"""The customer's edge: API v2 as panels in the field speak it, and as sloppily as their customers do.
+
+A request is read into a flat form, its key is found, one action is called, and the answer is written. Every refusal is
+HTTP 200 with {"error": words}, the only form that every client reads, and changes nothing. Where *we* are at fault the
+answer is a 5xx without a body instead: shops give an order up for good by an {"error"} on `status`, and ask again after
+silence. On `add`, too, an error is answered only where nothing was bought; words after which a shop orders again must
+not follow an order that may be on its way.
+"""
+
+from collections.abc import Mapping
+from traceback import extract_tb
+from typing import Final
+
+import structlog
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from gateway.api_v2.actions import Action, Actions, Call
+from gateway.api_v2.answers import error
+from gateway.api_v2.asgi import Answer, Gone, TooLarge, header, read_body, send_answer, silence
+from gateway.api_v2.form import Form, read_form, wrong
+from gateway.api_v2.needs import Accounts, Catalog, Orders
+from gateway.errors import BadForm, Busy, GatewayError, WrongKey
+from providers.base import READS
+
+__all__ = ["routes"]
+
+PATHS: Final = ("/api/v2", "/api/v2/")
+"""Both, without a redirect: cURL turns a redirected POST into a GET and drops its body."""
+
+MAX_KEY: Final = 256
+"""Characters; ours are shorter, keys taken over from other panels may not be."""
+
+RECEIPT_S: Final = 10.0
+"""Seconds in which a request must arrive whole."""
+
+_NOT_ALLOWED: Final = Answer(
+    error("Incorrect request"), 405, ((b"content-type", b"application/json"), (b"allow", b"GET, POST"))
+)
+
+_log = structlog.get_logger()
+
+
+def routes(
+    accounts: Accounts, catalog: Catalog, orders: Orders, *, currency: str, receipt_s: float = RECEIPT_S
+) -> list[BaseRoute]:
+    """The edge at its paths. `currency` is what amounts are in; `receipt_s` how long a request may take to arrive."""
+    edge = Edge(accounts, Actions(catalog, orders, currency=currency).table, receipt_s)
+    return [Route(path, edge) for path in PATHS]
+
+
+class Edge:
+    """An ASGI application rather than a Starlette endpoint: a form in, bytes out, and nothing between is paid for."""
+
+    def __init__(self, accounts: Accounts, actions: Mapping[str, Action], receipt_s: float) -> None:
+        self._accounts = accounts
+        self._actions = actions
+        self._receipt_s = receipt_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._received(scope, receive)
+        except Gone:
+            return
+        await send_answer(send, answer)
+
+    async def _received(self, scope: Scope, receive: Receive) -> Answer:
+        if scope["method"] not in {"GET", "POST"}:
+            return _NOT_ALLOWED
+        try:
+            body = await read_body(receive, self._receipt_s)
+        except TooLarge as refusal:
+            return Answer(error(refusal.words), close=True)
+        except TimeoutError:
+            return silence(408, close=True)
+        action = ""
+        try:
+            form = read_form(scope["query_string"], body, header(scope, b"content-type"))
+            action = form.one("action")
+            return await self._called(action, form, scope)
+        except Busy as busy:
+            return silence(503) if action in READS else Answer(error(busy.words))
+        except GatewayError as refusal:
+            return Answer(error(refusal.words))
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the answer is silence
+            # Where it happened and not what it says: an exception's text may quote the customer's key or link.
+            _log.error("call", action=action, outcome="failed", error=type(fault).__name__, at=_place(fault))
+            return silence(500)
+
+    async def _called(self, action: str, form: Form, scope: Scope) -> Answer:
+        """What is asked first tells nothing of what comes after: an unknown action is the same without a key."""
+        if action not in self._actions:
+            raise wrong("action")
+        text = form.one("key")
+        if not 0 < len(text) <= MAX_KEY:
+            raise WrongKey
+        key, account = await self._accounts.by_key(text)
+        if action == "add" and scope["method"] == "GET" and not key.get_add:
+            raise BadForm("Incorrect request: add is not accepted by GET")
+        return await self._actions[action](Call(account, form, scope))
+
+
+def _place(fault: Exception) -> str:
+    """Files and lines, the innermost first."""
+    return " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(extract_tb(fault.__traceback__)))

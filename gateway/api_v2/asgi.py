@@ -1,0 +1,87 @@
+"""One request's body read whole within its caps, and one answer sent."""
+
+import asyncio
+from typing import Final
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from gateway.errors import BadForm
+
+MAX_BODY: Final = 256 * 1024
+"""Bytes of a body, and of a query."""
+
+_DRAIN: Final = 4 * MAX_BODY
+"""Bytes read (and dropped) of a body that is too large, so that its sender comes to read why it was refused."""
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Gone(Exception):
+    """The client left before its request was whole."""
+
+
+class TooLarge(BadForm):
+    def __init__(self) -> None:
+        super().__init__(f"Incorrect request: larger than {MAX_BODY // 1024} KiB")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """`close` = the request was not read to its end, and its connection cannot carry another."""
+
+    body: bytes
+    status: int = 200
+    headers: Headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+    close: bool = False
+
+
+def silence(status: int, *, close: bool = False) -> Answer:
+    """An answer without a body: buyers take it for a passing fault, and ask again."""
+    return Answer(b"", status, ((b"cache-control", b"no-store"),), close=close)
+
+
+async def read_body(receive: Receive, deadline_s: float) -> bytes:
+    """The whole body; the caps count what arrives, not what a header announces.
+
+    Raises:
+        TooLarge: above `MAX_BODY`.
+        TimeoutError: not whole within `deadline_s` seconds.
+        Gone: the client left.
+    """
+    async with asyncio.timeout(deadline_s):
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            body: bytes = message.get("body", b"")
+            if len(body) > MAX_BODY:
+                raise TooLarge
+            return body
+        chunks, size = [], 0
+        while message["type"] == "http.request":
+            size += len(message.get("body", b""))
+            if size <= MAX_BODY:
+                chunks.append(message.get("body", b""))
+            if not message.get("more_body", False) or size > _DRAIN:
+                break
+            message = await receive()
+        else:
+            raise Gone
+    if size > MAX_BODY:
+        raise TooLarge
+    return b"".join(chunks)
+
+
+def header(scope: Scope, name: bytes) -> bytes:
+    """The value of a request's header; empty where there is none."""
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
+    for found, value in headers:
+        if found == name:
+            return value
+    return b""
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
+    if answer.close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

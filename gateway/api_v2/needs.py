@@ -1,0 +1,52 @@
+"""What the edge asks of the rest of the house: who is calling, what is sold, and the doing of orders."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from gateway.catalog.services import Service
+from gateway.ledger.records import Account, Key, Order
+from providers.base import RefillStatus
+from providers.service_types import OrderFields
+
+
+class Accounts(Protocol):
+    async def by_key(self, key: str, /) -> tuple[Key, Account]:
+        """Whose key it is, or WrongKey."""
+        ...
+
+
+class Catalog(Protocol):
+    @property
+    def version(self) -> int:
+        """Another number whenever what is sold has changed."""
+        ...
+
+    def service(self, id: int, /) -> Service | None: ...
+
+    def services(self) -> Sequence[Service]: ...
+
+
+class Orders(Protocol):
+    """The account's orders. An id that is absent from an answer is not theirs, or nobody's: the two look the same.
+
+    Every method raises `GatewayError` where provably nothing was changed, and anything else where it may have been.
+    """
+
+    async def add(self, account: Account, service: Service, fields: OrderFields, /) -> int:
+        """Place an order; gives its id."""
+        ...
+
+    async def status(self, account: Account, ids: Sequence[int], /) -> Mapping[int, Order]: ...
+
+    async def refill(self, account: Account, ids: Sequence[int], /) -> Mapping[int, int | str]:
+        """The refill's id by order, or the words of its refusal."""
+        ...
+
+    async def refill_status(self, account: Account, ids: Sequence[int], /) -> Mapping[int, RefillStatus]: ...
+
+    async def cancel(self, account: Account, ids: Sequence[int], /) -> Mapping[int, str | None]:
+        """By order: None where the cancel was asked for, or the words of its refusal."""
+        ...
+
+    async def balance(self, account: Account, /) -> Decimal: ...

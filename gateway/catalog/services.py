@@ -1,0 +1,259 @@
+"""Our services: what the rules and the panels' lists together let us sell, and what is left out with its reason. Pure.
+
+What a service of the rules leaves open comes from its routes' rows. Only rows of the service's type count: an order
+of one type cannot be bought as another.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from fnmatch import translate
+from typing import Final
+
+import msgspec
+
+from gateway import money
+from gateway.conditions import Condition, joined
+from gateway.routing import Policy
+from gateway.rules import model
+from providers.base import RemoteService
+
+OFF: Final = Decimal(10) ** 9
+"""Panels switch a row off by its price, seen from 10¹¹ upward; no price known to be meant reaches this."""
+
+MOST: Final = 2**31 - 1
+"""The greatest id and count that shops in the field can store."""
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One line of our catalogue.
+
+    Attributes:
+        rate: in our currency, of 1000 units or, for the types in `PER_ORDER`, of one order.
+        dripfeed: None where no panel says.
+        condition: the rules' own for the service; the conditions of `routes` contain it.
+    """
+
+    id: int
+    name: str
+    type: str
+    category: str
+    rate: Decimal
+    min: int
+    max: int
+    refill: bool
+    cancel: bool
+    dripfeed: bool | None
+    description: str
+    policy: Policy
+    routes: tuple[model.Route, ...]
+    condition: Condition | None = None
+
+
+class Conflict(msgspec.Struct, frozen=True, gc=False):
+    """A service, route or row that cannot be sold, and why, in words for people; `service` is our id, if it has one."""
+
+    service: int | None
+    panel: str
+    remote_service: str
+    why: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What compiling needs of a panel: its rows by id, None before its first list, and its currency's worth in ours."""
+
+    rows: Mapping[str, RemoteService] | None
+    exchange: Decimal
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    services: tuple[Service, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+
+
+def cost(row: RemoteService, exchange: Decimal) -> Decimal | None:
+    """What the panel takes, in our currency, per 1000 units or per order; None where its rate cannot be meant."""
+    rate = row.rate * exchange
+    return rate if rate.is_finite() and 0 <= rate < OFF else None
+
+
+def written(rules: model.Rules, lists: Mapping[str, Listed]) -> Compiled:
+    """The services that the rules write out one by one."""
+    services, conflicts = [], []
+    for id, service in rules.services.items():
+        compiled, without = _service(id, service, rules, lists)
+        conflicts += without
+        if compiled is not None:
+            services.append(compiled)
+    return Compiled(tuple(services), tuple(conflicts))
+
+
+def _service(
+    id: int, service: model.Service, rules: model.Rules, lists: Mapping[str, Listed]
+) -> tuple[Service | None, list[Conflict]]:
+    rows, conflicts = _rows(id, service, lists)
+
+    def none(why: str) -> tuple[None, list[Conflict]]:
+        return None, [*conflicts, Conflict(id, "", "", why)]
+
+    if not rows:
+        return none("none of its routes can be bought")
+    first = rows[0][0]
+    rate = None if service.rate is None else money.up(service.rate, money.RATE_STEP)
+    if rate is None:
+        margin = rules.margin if service.margin is None else service.margin
+        rate = _rate((paid for _, paid in rows), margin, rules.rate_from)
+    if rate is None:
+        return none("its routes cost nothing: give it a rate in the rules")
+    low, high = min(row.min for row, _ in rows), max(row.max for row, _ in rows)
+    low, high = max(low, service.min or low), min(high, service.max or high)
+    if low > high:
+        return none(f"no quantity is left between its min {low} and its max {high}")
+    compiled = Service(
+        id=id,
+        name=first.name if service.name is None else service.name,
+        type=first.type if service.type is None else service.type,
+        category=first.category if service.category is None else service.category,
+        rate=rate,
+        min=low,
+        max=high,
+        refill=all(row.refill for row, _ in rows) if service.refill is None else service.refill,
+        cancel=all(row.cancel for row, _ in rows) if service.cancel is None else service.cancel,
+        dripfeed=_dripfeed(row for row, _ in rows),
+        description=first.description if service.description is None else service.description,
+        policy=rules.policy if service.policy is None else service.policy,
+        routes=tuple(msgspec.structs.replace(route, when=joined(service.when, route.when)) for route in service.routes),
+        condition=service.when,
+    )
+    return compiled, conflicts
+
+
+def _rows(
+    id: int, service: model.Service, lists: Mapping[str, Listed]
+) -> tuple[list[tuple[RemoteService, Decimal]], list[Conflict]]:
+    """The rows behind a service's routes that can be bought, each with its cost; and why the others cannot."""
+    rows: list[tuple[RemoteService, Decimal]] = []
+    conflicts = []
+    type = service.type
+    for route in service.routes:
+        listed = lists[route.panel]
+        row = (listed.rows or {}).get(route.service)
+        type = row.type if type is None and row is not None else type
+        paid = None if row is None else cost(row, listed.exchange)
+        if row is None:
+            why = "not in the panel's list" if listed.rows is not None else "the panel has given no list yet"
+        elif row.type != type:
+            why = f'its type is "{row.type}", not "{type}"'
+        elif paid is None:
+            why = f"its rate is {row.rate}, which means that it is off"
+        else:
+            rows.append((row, paid))
+            continue
+        conflicts.append(Conflict(id, route.panel, route.service, why))
+    return rows, conflicts
+
+
+def _rate(costs: Iterable[Decimal], margin: Decimal, rate_from: model.RateFrom) -> Decimal | None:
+    """The rate that leaves the margin; None where every cost is 0, which says nothing of what will be taken."""
+    known = [cost for cost in costs if cost > 0]
+    if not known:
+        return None
+    chosen = max(known) if rate_from is model.RateFrom.DEAREST else min(known)
+    return money.up(chosen * (1 + margin), money.RATE_STEP)
+
+
+def _dripfeed(rows: Iterable[RemoteService]) -> bool | None:
+    said = {row.dripfeed for row in rows}
+    return True if True in said else None if None in said else False
+
+
+def matching(entry: model.Publish, rows: Iterable[RemoteService]) -> list[RemoteService]:
+    """The rows that an entry's globs let through, whatever their case."""
+    category, name = _pattern(entry.category), _pattern(entry.name)
+    return [
+        row
+        for row in rows
+        if (category is None or category.match(row.category)) and (name is None or name.match(row.name))
+    ]
+
+
+def _pattern(glob: str) -> re.Pattern[str] | None:
+    return None if glob == "*" else re.compile(translate(glob), re.IGNORECASE)
+
+
+def published(
+    entry: model.Publish,
+    rules: model.Rules,
+    rows: Sequence[RemoteService],
+    exchange: Decimal,
+    ids: Mapping[str, int] | None,
+) -> Compiled:
+    """The rows of one entry as services of ours; `ids` are those given to them, None where they keep the panel's."""
+    services, conflicts = [], []
+    margin = rules.margin if entry.margin is None else entry.margin
+    for row in rows:
+        remote = row.remote_service
+        id = _own(remote) if ids is None else ids.get(remote)
+        paid = cost(row, exchange)
+        rate = None if not paid else money.up(paid * (1 + margin), money.RATE_STEP)
+        if id is None:
+            why = f'its id "{remote}" is not a number from 1 to {MOST}' if ids is None else "it has no id of ours yet"
+        elif rate is None:
+            why = f"its rate is {row.rate}, which is no price"
+        elif row.min > row.max:
+            why = f"its min {row.min} is above its max {row.max}"
+        else:
+            services.append(_published(id, row, rate, model.Route(panel=entry.panel, service=remote), rules.policy))
+            continue
+        conflicts.append(Conflict(id, entry.panel, remote, why))
+    return Compiled(tuple(services), tuple(conflicts))
+
+
+def _own(remote: str) -> int | None:
+    """The panel's id as one of ours; "007" is none, since it would come back as 7."""
+    if not (remote.isascii() and remote.isdigit()) or len(remote) > 10 or remote[0] == "0":
+        return None
+    return int(remote) if int(remote) <= MOST else None
+
+
+def _published(id: int, row: RemoteService, rate: Decimal, route: model.Route, policy: Policy) -> Service:
+    return Service(
+        id=id,
+        name=row.name,
+        type=row.type,
+        category=row.category,
+        rate=rate,
+        min=row.min,
+        max=row.max,
+        refill=row.refill,
+        cancel=row.cancel,
+        dripfeed=row.dripfeed,
+        description=row.description,
+        policy=policy,
+        routes=(route,),
+    )
+
+
+def merged(
+    written: Compiled, published: Sequence[Compiled], rules: model.Rules
+) -> tuple[Mapping[int, Service], tuple[Conflict, ...]]:
+    """All services by id, in order.
+
+    An id of the rules is theirs, also while its service cannot be sold: it must never mean something else for a
+    while. Another belongs to the first entry that has it.
+    """
+    services = {service.id: service for service in written.services}
+    conflicts = list(written.conflicts)
+    for part in published:
+        conflicts += part.conflicts
+        for service in part.services:
+            if service.id in rules.services:
+                why = f"the id {service.id} is a service's of the rules"
+            elif services.setdefault(service.id, service) is not service:
+                taken = services[service.id].routes[0]
+                why = f"the id {service.id} is taken by {taken.panel}/{taken.service}"
+            else:
+                continue
+            route = service.routes[0]
+            conflicts.append(Conflict(service.id, route.panel, route.service, why))
+    return services, tuple(conflicts)

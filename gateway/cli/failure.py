@@ -1,0 +1,35 @@
+"""How a command ends: its exit codes, and the failure that carries one."""
+
+from enum import IntEnum
+from typing import Self
+
+import click
+
+
+class Exit(IntEnum):
+    """What a caller learns without reading a word."""
+
+    words: str
+
+    GOOD = 0, "done"
+    FAILED = 1, "it failed"
+    MISUSE = 2, "the command line says what cannot be"
+    RULES = 3, "the rules or the settings are invalid"
+    UNREACHABLE = 4, "something needed cannot be reached: ledger, panel, address"
+    FINDINGS = 5, "it was done, and something wants your attention"
+    INTERRUPTED = 130, "interrupted"
+    PIPE = 141, "the reader of the output went away"
+
+    def __new__(cls, value: int, words: str) -> Self:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.words = words
+        return member
+
+
+class Failure(click.ClickException):
+    """A command that could not do its work. Each line of the message says who, what, why and the way out."""
+
+    def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = int(code)

@@ -1,0 +1,125 @@
+"""panelmux key: the secrets that open accounts."""
+
+import asyncio
+
+import click
+import msgspec
+
+from gateway.accounts import Accounts, pepper
+from gateway.cli import output
+from gateway.cli.account import by_name
+from gateway.cli.failure import Failure
+from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option
+from gateway.cli.opened import ledger_at, settled
+from gateway.cli.text import moment
+from gateway.ledger.records import Key
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as --json writes it; `ends` are its last characters, all that is kept of it."""
+
+    id: int
+    ends: str
+    get_add: bool
+    created: str
+    revoked: str | None
+
+
+class Created(msgspec.Struct, frozen=True):
+    account: str
+    id: int
+    key: str
+
+
+@click.group()
+def command() -> None:
+    """The secrets that open accounts."""
+
+
+@command.command(cls=Leaf, examples=("panelmux key create shop", "panelmux key create shop --no-get-add --json"))
+@click.argument("account")
+@click.option("--no-get-add", is_flag=True, help="Refuse add by GET, where keys end up in logs; old scripts need it.")
+@dry_run_option
+@ledger_option
+@json_option
+def create(*, account: str, no_get_add: bool, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+    """Make a further key for an account. It is shown once and kept nowhere."""
+    asyncio.run(_create(account, no_get_add, dry_run, ledger, as_json))
+
+
+async def _create(name: str, no_get_add: bool, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+    settings = settled(ledger=ledger)
+    async with ledger_at(settings.ledger) as opened:
+        account = await by_name(opened, name)
+        if dry_run:
+            output.say(f"would make a key for {name}")
+            return
+        text, key = await Accounts(opened, pepper(settings)).create_key(account.id, get_add=not no_get_add)
+    if as_json:
+        output.document(Created(name, key.id, text))
+        return
+    output.facts([("account", name), ("id", str(key.id)), ("key", text)])
+    output.say("the key is shown this once")
+
+
+@command.command("list", cls=Leaf, examples=("panelmux key list shop", "panelmux key list shop --json"))
+@click.argument("account")
+@ledger_option
+@json_option
+def list_(*, account: str, ledger: str | None, as_json: bool) -> None:
+    """The keys of an account, revoked ones included."""
+    asyncio.run(_list(account, ledger, as_json))
+
+
+async def _list(name: str, ledger: str | None, as_json: bool) -> None:
+    async with ledger_at(settled(ledger=ledger).ledger) as opened:
+        keys = await opened.keys((await by_name(opened, name)).id)
+    lines = [_line(key) for key in keys]
+    if as_json:
+        output.document(lines)
+        return
+    output.table(
+        output.columns(">id", "ends in", "add by GET", "created", "revoked"),
+        [
+            (str(line.id), line.ends, "yes" if line.get_add else "no", line.created, line.revoked or "")
+            for line in lines
+        ],
+        empty=f"no key yet: panelmux key create {name}",
+    )
+
+
+def _line(key: Key) -> Line:
+    return Line(
+        id=key.id,
+        ends=key.hint,
+        get_add=key.get_add,
+        created=moment(key.created_ms),
+        revoked=None if key.revoked_ms is None else moment(key.revoked_ms),
+    )
+
+
+@command.command(cls=Leaf, examples=("panelmux key revoke 3", "panelmux key revoke 3 --dry-run"))
+@click.argument("id", type=click.IntRange(min=1))
+@dry_run_option
+@ledger_option
+@json_option
+def revoke(*, id: int, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+    """Let a key open nothing any more, within a second, in a running gateway too."""
+    asyncio.run(_revoke(id, dry_run, ledger, as_json))
+
+
+async def _revoke(id: int, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+    async with ledger_at(settled(ledger=ledger).ledger) as opened:
+        if dry_run:
+            keys = [key for account in await opened.accounts() for key in await opened.keys(account.id)]
+            key = next((key for key in keys if key.id == id), None)
+        else:
+            key = await opened.revoke_key(id)
+    if key is None:
+        raise Failure(f"key {id}: no such key; panelmux key list ACCOUNT shows them")
+    if dry_run:
+        output.say(f"would revoke key {id}, which ends in {key.hint}")
+    elif as_json:
+        output.document(_line(key))
+    else:
+        output.facts([("revoked", f"{id}, which ends in {key.hint}")])

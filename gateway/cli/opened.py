@@ -1,0 +1,42 @@
+"""Settings and the ledger, as commands need them."""
+
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from gateway.cli.failure import Exit, Failure
+from gateway.ledger import ledger
+from gateway.ledger.protocol import Ledger
+from gateway.settings import PREFIX, Settings, settings
+
+_SQLITE: Final = "sqlite:///"
+
+
+def settled(**given: str | int | None) -> Settings:
+    """The settings of the environment, with what the command line says above them."""
+    above = {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
+    return settings({**os.environ, **above})
+
+
+@contextlib.asynccontextmanager
+async def ledger_at(url: str, *, make: bool = False) -> AsyncIterator[Ledger]:
+    """The ledger, beside a gateway that sells from it or without one; `make`: it may not be there yet."""
+    path = file_of(url)
+    if not make and not path.exists():
+        raise Failure(
+            f"ledger: {path}: no such file; is PANELMUX_LEDGER right? serve and account create make one",
+            Exit.UNREACHABLE,
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    opened = ledger(url)
+    await opened.open()
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def file_of(url: str) -> Path:
+    return Path(url.removeprefix(_SQLITE))

@@ -1,0 +1,111 @@
+"""panelmux order list."""
+
+import asyncio
+
+import click
+import msgspec
+
+from gateway.cli import output
+from gateway.cli.account import by_name
+from gateway.cli.leaf import Leaf, json_option, ledger_option
+from gateway.cli.opened import ledger_at, settled
+from gateway.cli.text import moment, shortened
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import AttemptState, Order
+from gateway.money import wire
+from providers.base import OrderStatus
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as --json writes it. `panel` is the one asked last; `unknown`: whether it took the order is open."""
+
+    id: int
+    account: str
+    service: int
+    link: str
+    quantity: int
+    status: str
+    unknown: bool
+    charge: str
+    refunded: str
+    remains: int
+    panel: str
+    attempts: int
+    created: str
+
+
+@click.command(
+    "list",
+    cls=Leaf,
+    examples=("panelmux order list --status 'In progress' --limit 20", "panelmux order list --unknown --json"),
+)
+@click.option(
+    "--status",
+    type=click.Choice([status.value for status in OrderStatus], case_sensitive=False),
+    help="Only orders that stand so.",
+)
+@click.option("--account", metavar="NAME", help="Only this account's.")
+@click.option("--unknown", is_flag=True, help="Only orders that a panel may have taken and did not confirm.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The newest so many.")
+@ledger_option
+@json_option
+def list_(
+    *, status: str | None, account: str | None, unknown: bool, limit: int, ledger: str | None, as_json: bool
+) -> None:
+    """Orders, newest first."""
+    lines = asyncio.run(_lines(settled(ledger=ledger).ledger, status, account, unknown, limit))
+    if as_json:
+        output.document(lines)
+        return
+    output.table(
+        output.columns(
+            ">order", "account", ">service", "link", ">quantity", "status", ">charge", ">remains", "panel", "created"
+        ),
+        [
+            (
+                str(line.id),
+                line.account,
+                str(line.service),
+                shortened(line.link, 40),
+                str(line.quantity),
+                f"{line.status} (unknown)" if line.unknown else line.status,
+                line.charge,
+                str(line.remains),
+                line.panel,
+                line.created,
+            )
+            for line in lines
+        ],
+        empty="no such order" if status or account or unknown else "no order yet",
+    )
+
+
+async def _lines(ledger: str, status: str | None, account: str | None, unknown: bool, limit: int) -> list[Line]:
+    async with ledger_at(ledger) as opened:
+        names = {one.id: one.name for one in await opened.accounts()}
+        orders = await opened.list_orders(
+            account=(await by_name(opened, account)).id if account else None,
+            status=OrderStatus(status) if status else None,
+            unknown=unknown,
+            limit=limit,
+        )
+        return [await _line(opened, order, names.get(order.account, "")) for order in orders]
+
+
+async def _line(ledger: Ledger, order: Order, account: str) -> Line:
+    attempts = await ledger.attempts(order.id)
+    return Line(
+        id=order.id,
+        account=account,
+        service=order.service,
+        link=order.link,
+        quantity=order.quantity,
+        status=order.status.value,
+        unknown=any(attempt.state is AttemptState.UNKNOWN for attempt in attempts),
+        charge=wire(order.charge),
+        refunded=wire(order.refunded),
+        remains=order.remains,
+        panel=attempts[-1].panel if attempts else "",
+        attempts=len(attempts),
+        created=moment(order.created_ms),
+    )

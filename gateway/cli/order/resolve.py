@@ -1,0 +1,190 @@
+"""panelmux order resolve: the operator's word on an attempt whose outcome is unknown."""
+
+import asyncio
+import getpass
+import sys
+import time
+
+import click
+import msgspec
+
+from gateway.cli import output
+from gateway.cli.failure import Exit, Failure
+from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, rules_option, yes_option
+from gateway.cli.opened import ledger_at, settled
+from gateway.cli.order.show import known
+from gateway.cli.reached import panel_of, ruled
+from gateway.cli.text import age
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, NotSent, Order
+from gateway.money import wire
+from gateway.settings import Settings
+from providers.base import Refusal, Status
+
+_SETTLE_S = 300  # how long after it was sent an order may still arrive at a panel
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator says of the attempt: it became `bind` at the panel, or, None, it never got there."""
+
+    bind: str | None
+    reason: str
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done, as --json writes it."""
+
+    order: int
+    attempt: int
+    panel: str
+    outcome: str
+    remote_id: str | None
+    done: bool
+
+
+@click.command(
+    cls=Leaf,
+    examples=(
+        "panelmux order resolve 23501 --bind 998877 --dry-run",
+        'panelmux order resolve 23501 --not-placed --reason "absent from the panel\'s order list" --yes',
+    ),
+)
+@click.argument("id", type=click.IntRange(min=1))
+@click.option("--bind", metavar="REMOTE_ID", help="The panel took it, under this id. The panel is asked first.")
+@click.option("--not-placed", is_flag=True, help="The panel did not take it: the customer's money goes back.")
+@click.option("--reason", default="", help="How you know; kept with the order. --not-placed needs one.")
+@yes_option
+@dry_run_option
+@rules_option
+@ledger_option
+@json_option
+def resolve(
+    *,
+    id: int,
+    bind: str | None,
+    not_placed: bool,
+    reason: str,
+    yes: bool,
+    dry_run: bool,
+    rules: str | None,
+    ledger: str | None,
+    as_json: bool,
+) -> None:
+    """Settle an attempt whose outcome is unknown.
+
+    Nothing is sent to the panel but the question how an order stands. What is done is shown first, and asked about.
+    """
+    if (bind is None) is not not_placed:
+        raise click.UsageError("say one of --bind REMOTE_ID and --not-placed")
+    if not_placed and not reason.strip():
+        raise click.UsageError(
+            "--not-placed needs --reason: what was not placed is given back, and may be bought again"
+        )
+    settings = settled(rules=rules, ledger=ledger)
+    resolved = asyncio.run(_resolve(settings, id, Word(bind=bind, reason=reason.strip()), yes, dry_run))
+    if as_json:
+        output.document(resolved)
+    elif resolved.done:
+        output.facts([("order", str(id)), ("attempt", str(resolved.attempt)), ("outcome", resolved.outcome)])
+
+
+async def _resolve(settings: Settings, id: int, word: Word, yes: bool, dry_run: bool) -> Resolved:
+    async with ledger_at(settings.ledger) as ledger:
+        order = await known(ledger, id)
+        attempt = await _open(ledger, order)
+        plan = [_where(attempt)]
+        told = None
+        if word.bind is not None:
+            told = await _ask(settings, attempt.panel, word.bind)
+            plan += _bound(order, attempt, word.bind, told)
+        else:
+            plan += _given_back(order, attempt)
+        for line in plan:
+            output.say(line)
+        done = not dry_run
+        if done:
+            await asyncio.to_thread(_confirm, yes)
+            await _settle(ledger, attempt, word, told)
+    state = AttemptState.ACCEPTED if word.bind is not None else AttemptState.NOT_SENT
+    return Resolved(
+        order=id, attempt=attempt.id, panel=attempt.panel, outcome=state.value, remote_id=word.bind, done=done
+    )
+
+
+async def _open(ledger: Ledger, order: Order) -> Attempt:
+    """The order's attempt whose outcome is unknown."""
+    attempts = await ledger.attempts(order.id)
+    for attempt in attempts:
+        if attempt.state is AttemptState.UNKNOWN:
+            return attempt
+        if attempt.state is AttemptState.SENDING:
+            raise Failure(
+                f"order {order.id}: attempt {attempt.id} at {attempt.panel} is still under way; "
+                "the gateway settles it, or calls it unknown at its next start"
+            )
+    last = attempts[-1].state.value if attempts else "none"
+    raise Failure(f"order {order.id}: no attempt whose outcome is unknown; the last one is: {last}")
+
+
+async def _ask(settings: Settings, name: str, remote_id: str) -> Status:
+    """What the panel says of its order `remote_id`."""
+    async with panel_of(ruled(settings), name) as panel:
+        told = (await panel.provider.status([remote_id])).get(remote_id)
+    if isinstance(told, Status):
+        return told
+    words = f'says "{told.text}"' if isinstance(told, Refusal) else "says nothing of it"
+    raise Failure(f"{name}: status of {remote_id}: the panel {words}; nothing was bound")
+
+
+def _where(attempt: Attempt) -> str:
+    since = age(time.time() - attempt.created_ms / 1000)
+    return (
+        f"order {attempt.order}: attempt {attempt.id} at {attempt.panel}, service {attempt.remote_service}, "
+        f"expected cost {wire(attempt.cost)}, sent {since} ago, outcome unknown"
+    )
+
+
+def _bound(order: Order, attempt: Attempt, remote_id: str, told: Status) -> list[str]:
+    seen = [told.word or "no status"]
+    if told.remains is not None:
+        seen.append(f"{told.remains} of our {order.units} remain")
+    if told.charge is not None:
+        seen.append(f"charge {wire(told.charge)} {told.currency or ''}".rstrip())
+    return [
+        f"{attempt.panel} says of its order {remote_id}: {', '.join(seen)}",
+        f"→ the attempt is accepted as {remote_id}, and {wire(order.charge)} held for it becomes a sale",
+    ]
+
+
+def _given_back(order: Order, attempt: Attempt) -> list[str]:
+    plan = [f"→ the attempt counts as not sent; {wire(order.charge)} goes back to the account; the order is Canceled"]
+    left = _SETTLE_S - (time.time() - attempt.created_ms / 1000)
+    if left > 0:
+        plan.append(
+            f"it was sent less than {_SETTLE_S} s ago and may still arrive there: better wait {int(left) + 1} s"
+        )
+    return plan
+
+
+def _confirm(yes: bool) -> None:
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Failure("order resolve: nobody to ask; say --yes, or --dry-run to look only", Exit.MISUSE)
+    click.confirm("Do it?", abort=True, err=True)
+
+
+async def _settle(ledger: Ledger, attempt: Attempt, word: Word, told: Status | None) -> None:
+    evidence = msgspec.json.encode({"by": "operator", "who": _who(), "reason": word.reason}).decode()
+    if word.bind is None:
+        await ledger.settle(attempt.id, NotSent(evidence=evidence), Fail(why=f"operator: {word.reason}"))
+        return
+    charge = told.charge if told is not None else None
+    await ledger.settle(attempt.id, Accepted(remote_id=word.bind, charge=charge, evidence=evidence))
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "?"

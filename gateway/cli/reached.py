@@ -1,0 +1,111 @@
+"""Rules, panels and the catalogue without a gateway: what a command can know by reading, and by asking panels itself."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from difflib import get_close_matches
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from gateway import panels, rules
+from gateway.catalog import Catalog, Service
+from gateway.cli.failure import Failure
+from gateway.cli.opened import file_of, ledger_at
+from gateway.cli.output import progress, say
+from gateway.ledger.protocol import Ledger
+from gateway.panels import Panel
+from gateway.rules.model import Rules
+from gateway.settings import Settings
+from gateway.shared import InProcess
+from providers import PROVIDERS
+
+
+class Looking:
+    """The ledger as a catalogue that only looks uses it: lists are read from it, and none is written."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def snapshot(self, panel: str) -> bytes | None:
+        return await self._ledger.snapshot(panel)
+
+    async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None: ...
+
+    async def service_ids(self, panel: str, remote_services: Sequence[str], *, first: int) -> Mapping[str, int]:
+        return await self._ledger.service_ids(panel, remote_services, first=first)
+
+
+def ruled(settings: Settings) -> Rules:
+    """The rules, or RulesError with all mistakes."""
+    return rules.load(settings.rules, os.environ, PROVIDERS)
+
+
+@contextlib.asynccontextmanager
+async def known_ledger(settings: Settings) -> AsyncIterator[Ledger]:
+    """The ledger; where there is none yet an empty one, gone afterwards."""
+    if file_of(settings.ledger).exists():
+        async with ledger_at(settings.ledger) as ledger:
+            yield ledger
+        return
+    with TemporaryDirectory(prefix="panelmux-") as folder:
+        async with ledger_at(f"sqlite:///{folder}/none.db", make=True) as ledger:
+            yield ledger
+
+
+@contextlib.asynccontextmanager
+async def panels_of(rules: Rules) -> AsyncIterator[Mapping[str, Panel]]:
+    """The panels of the rules, ready to be asked."""
+    made = panels.panels(rules)
+    try:
+        yield made
+    finally:
+        for panel in made.values():
+            await panel.close()
+
+
+@contextlib.asynccontextmanager
+async def panel_of(rules: Rules, name: str) -> AsyncIterator[Panel]:
+    """One panel of the rules."""
+    known(name, rules)
+    async with panels_of(msgspec.structs.replace(rules, panels={name: rules.panels[name]})) as made:
+        yield made[name]
+
+
+def known(name: str, rules: Rules) -> None:
+    """Raise a failure that names the nearest panel, unless the rules have this one."""
+    if name not in rules.panels:
+        nearest = get_close_matches(name, rules.panels, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else f"panels: {', '.join(rules.panels)}"
+        raise Failure(f"panel {name}: not in the rules; {hint}")
+
+
+@contextlib.asynccontextmanager
+async def catalog_of(settings: Settings, rules: Rules, *, live: bool) -> AsyncIterator[Catalog]:
+    """What is sold by the panels' last good lists; lists that are missing, or with `live` all, are fetched."""
+    async with known_ledger(settings) as ledger, panels_of(rules) as made:
+        catalog = Catalog(rules, made, Looking(ledger), InProcess())
+        await catalog.start()
+        await catalog.stop()  # what is known is compiled; the fetching that it began is ours to do
+        missing = [name for name, panel in made.items() if live or panel.snapshot is None]
+        with progress("fetching lists", len(missing)) as step:
+            for done in asyncio.as_completed([catalog.sync(name) for name in missing]):
+                synced = await done
+                step()
+                if not synced.good:
+                    say(f"{synced.panel}: services: {synced.why}")
+        yield catalog
+
+
+def sold(catalog: Catalog, id: int) -> Service:
+    """The service, or a failure that says why it is not sold."""
+    service = catalog.service(id)
+    if service is None:
+        whys = [
+            f"{conflict.panel}/{conflict.remote_service}: {conflict.why}" if conflict.panel else conflict.why
+            for conflict in catalog.conflicts
+            if conflict.service == id
+        ]
+        raise Failure(f"service {id}: not sold; {'; '.join(whys) or 'panelmux catalog search TEXT finds what is'}")
+    return service

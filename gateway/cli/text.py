@@ -1,0 +1,89 @@
+"""Values as people read them: hostile text made harmless, times, ages."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+_SPACES: Final = re.compile(r"\s+")
+
+
+def clean(text: str) -> str:
+    r"""One line without control, direction and other unprintable characters: panels and customers write what they like.
+
+    >>> clean("Likes\x1b[31m\r\n  | fast\u202e")
+    'Likes[31m | fast'
+    """
+    return printable(_SPACES.sub(" ", text).strip())
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would act upon; its spaces stay."""
+    return text if text.isprintable() else "".join(char for char in text if char.isprintable())
+
+
+def escaped(json: str) -> str:
+    r"""JSON whose every unprintable character is written as an escape: harmless on a terminal, the same to a parser.
+
+    >>> escaped('{"name":"a\x9b31m"}')
+    '{"name":"a\\u009b31m"}'
+    """
+    return "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in json)
+
+
+def _escape(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def moment(ms: int) -> str:
+    """A time of the ledger, in UTC.
+
+    >>> moment(1_700_000_000_250)
+    '2023-11-14 22:13:20Z'
+    """
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def age(seconds: float) -> str:
+    """How long ago, in one unit.
+
+    >>> age(0.4), age(59), age(3_600), age(200_000)
+    ('0 s', '59 s', '60 min', '2 d')
+    """
+    for size, unit, below in ((1, "s", 120), (60, "min", 7_200), (3_600, "h", 172_800)):
+        if seconds < below:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds // 86_400)} d"
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many characters, the middle left out: the ends of links tell more than their middle.
+
+    >>> shortened("https://x.example/a/very/long/path/1", 20)
+    'https://x.…ng/path/1'
+    """
+    if len(text) <= most:
+        return text
+    head = most // 2
+    return f"{text[:head]}…{text[head + 1 - most :]}"
+
+
+def said(json: str) -> str:
+    """A flat JSON object as people read it; anything else as it stands.
+
+    >>> said('{"http": 502, "phase": "headers sent"}')
+    'http 502, phase headers sent'
+    """
+    try:
+        value = msgspec.json.decode(json)
+    except msgspec.MsgspecError:
+        return json
+    if not isinstance(value, dict):
+        return json
+    return ", ".join(f"{name} {_plain(one)}" for name, one in value.items() if one is not None)
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()

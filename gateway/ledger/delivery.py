@@ -1,0 +1,71 @@
+"""What a panel's word means for an order: its status, its counts, and the money it gives back. Pure.
+
+Silence gives nothing back: a word no table knows, a Partial that does not say what remains. A finished order is
+changed by a refund alone, so Completed may still become Partial or Canceled, and nothing else. An order of one unit,
+as those priced per order are, is undelivered as a whole as soon as anything remains of it.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from gateway.ledger.records import Order
+from gateway.money import amount, steps
+from providers.base import OrderStatus, Status
+
+FINISHED: Final = frozenset({OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+_GIVING_BACK: Final = frozenset({OrderStatus.PARTIAL, OrderStatus.CANCELED})
+_MOST: Final = 2**63  # no count of a panel's is too long for a database
+
+
+class Unclear(msgspec.Struct, frozen=True):
+    """The panel said something that cannot be followed, for people to look at."""
+
+    why: str
+
+
+def observed(order: Order, told: Status) -> Order | Unclear:
+    """The order after the panel said `told` of it: the very same if nothing follows."""
+    if told.status is None or order.status is OrderStatus.CANCELED:
+        return order
+    remains = _remains(order, told)
+    if told.status is OrderStatus.PARTIAL and order.status is not OrderStatus.PARTIAL:
+        if remains is None:
+            return Unclear("Partial without remains")
+        if order.units == 0:
+            return Unclear("Partial of an order without a number of units")
+    refunded = max(order.refunded, _undelivered(order, told.status, remains))
+    if order.status in FINISHED and (told.status not in _GIVING_BACK or refunded == order.refunded):
+        return order
+    return msgspec.structs.replace(
+        order,
+        status=told.status,
+        refunded=refunded,
+        start_count=_counted(told.start_count, order.start_count),
+        remains=order.remains if remains is None else remains,
+        runs=_counted(told.runs, order.runs),
+        posts=_counted(told.posts, order.posts),
+        expiry=told.expiry if told.expiry is not None else order.expiry,
+        children=told.orders or order.children,
+    )
+
+
+def _undelivered(order: Order, status: OrderStatus, remains: int | None) -> Decimal:
+    """What the charge was for and did not come, rounded down to a step."""
+    if status is OrderStatus.CANCELED:
+        return order.charge
+    if status is OrderStatus.PARTIAL and remains is not None and order.units:
+        return amount(steps(order.charge) * remains // order.units)
+    return amount(0)
+
+
+def _remains(order: Order, told: Status) -> int | None:
+    """What remains, between 0 and all; None where the panel does not say. Completed leaves nothing, unless told."""
+    if told.remains is None:
+        return 0 if told.status is OrderStatus.COMPLETED else None
+    return min(max(told.remains, 0), order.units or _MOST - 1)
+
+
+def _counted(told: int | None, known: int | None) -> int | None:
+    return told if told is not None and 0 <= told < _MOST else known

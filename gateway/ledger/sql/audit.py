@@ -1,0 +1,112 @@
+"""The ledger added up from its entries, and everything that does not agree with them, in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gateway.ledger.records import Totals
+from gateway.ledger.sql.work import Work
+from gateway.money import amount
+
+_SHOWN: Final = 20  # findings of one kind that are told; a ledger this wrong needs no longer list
+
+_COUNTS = (
+    "SELECT (SELECT COUNT(*) FROM orders), (SELECT COUNT(*) FROM entry), (SELECT COALESCE(SUM(amount), 0) FROM entry)"
+)
+_ATTEMPTS = "SELECT state, COUNT(*) FROM attempt GROUP BY state"
+_BOOKS = """
+    SELECT t.account, e.book, SUM(e.amount) FROM entry AS e JOIN transfer AS t ON t.id = e.transfer
+    GROUP BY t.account, e.book ORDER BY t.account"""
+_ACCOUNTS = "SELECT id, unlimited, available, held, sales, topups FROM account ORDER BY id"
+
+_UNEVEN = """
+    SELECT t.id, COUNT(e.amount), COALESCE(SUM(e.amount), 0)
+    FROM transfer AS t LEFT JOIN entry AS e ON e.transfer = t.id
+    GROUP BY t.id HAVING COUNT(e.amount) <> 2 OR SUM(e.amount) <> 0 ORDER BY t.id LIMIT ?"""
+_ASTRAY = """
+    SELECT t.id, t.order_id FROM transfer AS t JOIN orders AS o ON o.id = t.order_id
+    WHERE t.account <> o.account ORDER BY t.id LIMIT ?"""
+_REFUNDED = "SELECT id, charge, refunded FROM orders WHERE refunded < 0 OR refunded > charge ORDER BY id LIMIT ?"
+_STATES = """
+    SELECT o.id, o.status, a.state FROM orders AS o
+    LEFT JOIN attempt AS a ON a.order_id = o.id AND a.state IN ('sending', 'unknown', 'accepted')
+    WHERE (a.state IS NULL AND o.status <> 'Canceled') OR (a.state IN ('sending', 'unknown') AND o.status <> 'Pending')
+    ORDER BY o.id LIMIT ?"""
+_MONEY = """
+    SELECT o.id, o.status, COALESCE(m.held, 0), COALESCE(m.sales, 0),
+           CASE WHEN a.state IN ('sending', 'unknown') THEN o.charge ELSE 0 END,
+           CASE WHEN a.state = 'accepted' THEN o.charge - o.refunded ELSE 0 END
+    FROM orders AS o
+    LEFT JOIN attempt AS a ON a.order_id = o.id AND a.state IN ('sending', 'unknown', 'accepted')
+    LEFT JOIN (
+        SELECT t.order_id, SUM(CASE WHEN e.book = 'held' THEN e.amount ELSE 0 END) AS held,
+               SUM(CASE WHEN e.book = 'sales' THEN e.amount ELSE 0 END) AS sales
+        FROM entry AS e JOIN transfer AS t ON t.id = e.transfer WHERE t.order_id IS NOT NULL GROUP BY t.order_id
+    ) AS m ON m.order_id = o.id
+    WHERE COALESCE(m.held, 0) <> CASE WHEN a.state IN ('sending', 'unknown') THEN o.charge ELSE 0 END
+       OR COALESCE(m.sales, 0) <> CASE WHEN a.state = 'accepted' THEN o.charge - o.refunded ELSE 0 END
+       OR (o.status = 'Canceled' AND o.refunded <> o.charge)
+    ORDER BY o.id LIMIT ?"""
+
+
+def totals() -> Work[Totals]:
+    [(orders, entries, total)] = yield _COUNTS, ()
+    attempts = yield _ATTEMPTS, ()
+    books = {(account, book): int(balance) for account, book, balance in (yield _BOOKS, ())}
+    wrong = [*(yield from _balances(books)), *(yield from _transfers()), *(yield from _orders())]
+    if total:
+        wrong.insert(0, f"entries: their sum is {amount(int(total))}")
+    return Totals(
+        orders=orders,
+        attempts=dict(attempts),
+        entries=entries,
+        sum=amount(int(total)),
+        books={name: amount(balance) for name, balance in _named(books).items()},
+        wrong=tuple(wrong),
+    )
+
+
+def _named(books: Mapping[tuple[int, str], int]) -> Mapping[str, int]:
+    """Books under their names; sales and topups are one for all accounts."""
+    named: dict[str, int] = {"sales": 0, "topups": 0}
+    for (account, book), balance in books.items():
+        name = book if book in named else f"{book}:{account}"
+        named[name] = named.get(name, 0) + balance
+    return named
+
+
+def _balances(books: Mapping[tuple[int, str], int]) -> Work[Sequence[str]]:
+    """Every balance that is kept, held against the sum of its entries."""
+    wrong = []
+    for account, unlimited, *kept in (yield _ACCOUNTS, ()):
+        for book, balance in zip(("available", "held", "sales", "topups"), kept, strict=True):
+            entries = books.get((account, book), 0)
+            if balance != entries:
+                wrong.append(f"account {account}: {book} is {amount(balance)}, its entries say {amount(entries)}")
+        available, held = kept[0], kept[1]
+        if held < 0 or (available < 0 and not unlimited):
+            wrong.append(f"account {account}: below zero")
+    return wrong
+
+
+def _transfers() -> Work[Sequence[str]]:
+    uneven = yield _UNEVEN, (_SHOWN,)
+    astray = yield _ASTRAY, (_SHOWN,)
+    return [
+        *(f"transfer {id}: its {entries} entries sum to {amount(int(total))}" for id, entries, total in uneven),
+        *(f"transfer {id}: not of the account of order {order}" for id, order in astray),
+    ]
+
+
+def _orders() -> Work[Sequence[str]]:
+    refunded = yield _REFUNDED, (_SHOWN,)
+    states = yield _STATES, (_SHOWN,)
+    money = yield _MONEY, (_SHOWN,)
+    return [
+        *(f"order {id}: {amount(back)} refunded of {amount(charge)}" for id, charge, back in refunded),
+        *(f"order {id}: {status} with {state or 'no'} attempt open" for id, status, state in states),
+        *(
+            f"order {id}: {status}, holds {amount(int(held))} for {amount(hold)}, "
+            f"sold for {amount(int(sales))} where {amount(sale)} is right"
+            for id, status, held, sales, hold, sale in money
+        ),
+    ]

@@ -1,0 +1,94 @@
+"""The tables, brought up to date by numbered files. Each one applied is remembered with its checksum.
+
+An older program refuses a ledger that a newer one migrated, and every program one whose migrations are not those it
+knows. It is one transaction that takes the write lock first: of two processes that open a new file, one waits.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+import msgspec
+
+from gateway.ledger.records import LedgerUnusable
+
+_APPLIED = """
+    CREATE TABLE IF NOT EXISTS schema (
+        version INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_ms INTEGER NOT NULL
+    ) STRICT"""
+_TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+
+
+class Migration(msgspec.Struct, frozen=True):
+    version: int
+    name: str
+    text: str
+
+    def checksum(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+def migrations() -> Sequence[Migration]:
+    """Those this program knows, oldest first: 0001_ledger.sql is version 1, and so on."""
+    folder = resources.files("gateway.ledger.sqlite") / "migrations"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return tuple(
+        Migration(int(file.name[:4]), file.name.removesuffix(".sql"), file.read_text("utf-8")) for file in files
+    )
+
+
+def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration], now_ms: int) -> None:
+    """Apply what is missing, all or nothing.
+
+    Raises:
+        LedgerUnusable: no ledger of ours, a newer one, or an altered one; nothing was changed.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        applied = _applied(db, path)
+        _compare(path, applied, known)
+        for migration in known:
+            if migration.version not in applied:
+                for statement in statements(migration.text):
+                    db.execute(statement)
+                row = (migration.version, migration.name, migration.checksum(), now_ms)
+                db.execute("INSERT INTO schema (version, name, checksum, applied_ms) VALUES (?, ?, ?, ?)", row)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def statements(text: str) -> Iterator[str]:
+    """A migration's statements one by one: a script run at once would commit before it begins."""
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        raise ValueError("a migration ends in the middle of a statement")
+
+
+def _applied(db: sqlite3.Connection, path: Path) -> Mapping[int, str]:
+    """Checksums by version."""
+    tables = {name for (name,) in db.execute(_TABLES)}
+    if tables and "schema" not in tables:
+        raise LedgerUnusable(f"{path}: a database of something else; tables: {', '.join(sorted(tables))}")
+    db.execute(_APPLIED)
+    return dict(db.execute("SELECT version, checksum FROM schema").fetchall())
+
+
+def _compare(path: Path, applied: Mapping[int, str], known: Sequence[Migration]) -> None:
+    newest = known[-1].version
+    if applied and max(applied) > newest:
+        raise LedgerUnusable(
+            f"{path}: its schema is version {max(applied)}, this program knows {newest}; run the newer program"
+        )
+    for migration in known:
+        if applied.get(migration.version, migration.checksum()) != migration.checksum():
+            raise LedgerUnusable(f"{path}: migration {migration.name} is not the one that was applied to it")

@@ -1,0 +1,214 @@
+"""The panels as they are now: how each is spoken to, what it sells, how it does lately, and our money there."""
+
+import hashlib
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+
+from gateway import health
+from gateway.rules import model
+from providers import PROVIDERS
+from providers.base import Provider, RemoteService, Skipped
+from providers.errors import ProviderError, Reason, Refused
+from providers.pace import Rate
+from providers.transport import Transport
+
+_PART: Final = 1_000  # rows that are packed or unpacked in one go: a few milliseconds, so that other threads come in
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A panel's list, and when it was fetched.
+
+    Attributes:
+        source: which site it came from; after the rules name another site, its list is none of the panel's.
+        fetched_ms: milliseconds since 1970.
+    """
+
+    panel: str
+    source: str
+    fetched_ms: int
+    rows: tuple[RemoteService, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+class _Packed(msgspec.Struct, frozen=True, array_like=True):
+    panel: str
+    source: str
+    fetched_ms: int
+    parts: tuple[bytes, ...]
+    skipped: tuple[Skipped, ...]
+
+
+def pack(snapshot: Snapshot) -> bytes:
+    """A snapshot as other nodes and the ledger keep it: about a sixth of the panel's own answer."""
+    encode = msgspec.msgpack.Encoder().encode
+    rows = snapshot.rows
+    parts = tuple(zlib.compress(encode(rows[at : at + _PART]), 1) for at in range(0, len(rows), _PART))
+    return encode(_Packed(snapshot.panel, snapshot.source, snapshot.fetched_ms, parts, snapshot.skipped))
+
+
+def unpack(packed: bytes) -> Snapshot:
+    """Undo `pack`.
+
+    Raises:
+        ValueError: it was packed by something else.
+    """
+    try:
+        whole = msgspec.msgpack.decode(packed, type=_Packed)
+        decode = msgspec.msgpack.Decoder(tuple[RemoteService, ...]).decode
+        rows = tuple(row for part in whole.parts for row in decode(zlib.decompress(part)))
+    except (msgspec.MsgspecError, zlib.error) as wrong:
+        raise ValueError(f"not a packed snapshot: {wrong}") from None
+    return Snapshot(
+        panel=whole.panel, source=whole.source, fetched_ms=whole.fetched_ms, rows=rows, skipped=whole.skipped
+    )
+
+
+class Panel:
+    """One panel at run time. Changed only from the event loop; amounts are in our currency where nothing else is said.
+
+    Attributes:
+        source: fingerprint of its site, for its snapshots.
+        exchange: one unit of the panel's currency, in ours.
+        snapshot: its last good list; `rows` are the same by the panel's own id.
+        balance: what the panel last said we have there, in its currency, less what was spent since; None = never said.
+        balance_ms: when it said so, milliseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rules: model.Panel,
+        provider: Provider,
+        *,
+        exchange: Decimal = Decimal(1),
+        transport: Transport | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self.name = name
+        self.rules = rules
+        self.provider = provider
+        self.source = _source(rules)
+        self.exchange = exchange
+        self.snapshot: Snapshot | None = None
+        self.rows: Mapping[str, RemoteService] = MappingProxyType({})
+        self.health = health.Health()
+        self.balance: Decimal | None = None
+        self.balance_ms: int | None = None
+        self._transport = transport
+        self._clock = clock
+        self._now_ms = now_ms
+        self._spent = Decimal(0)  # ever, in the panel's currency
+        self._dried = 0  # times
+
+    def __repr__(self) -> str:
+        return f"Panel({self.name!r})"
+
+    async def close(self) -> None:
+        if self._transport is not None:
+            await self._transport.close()
+
+    def took(self, snapshot: Snapshot, rows: Mapping[str, RemoteService]) -> None:
+        """This is the panel's list from now on, and the same rows by id."""
+        self.snapshot = snapshot
+        self.rows = rows
+
+    def noted(self, error: ProviderError | None, latency_s: float) -> None:
+        """Take note of how a call ended. A refusal for lack of funds also means that we have none there."""
+        self.health = health.observed(self.health, error, latency_s, self._clock())
+        if isinstance(error, Refused) and error.reason is Reason.FUNDS:
+            self.dry()
+
+    def closed(self, now: float) -> bool:
+        """Whether the circuit lets orders through at this moment of the clock."""
+        return health.closed(self.health, now)
+
+    def probe_due(self, now: float) -> bool:
+        """Whether the circuit is open and it is time to see if the panel is back."""
+        return health.probe_due(self.health, now)
+
+    def score(self, now: float) -> float:
+        return health.score(self.health, now)
+
+    @property
+    def funds(self) -> Decimal | None:
+        """Our money there by the last balance and what was spent since; None = not known."""
+        return None if self.balance is None else self.balance * self.exchange
+
+    @property
+    def low(self) -> bool:
+        """Whether people are to be warned of the balance."""
+        return self.balance is not None and self.rules.low_balance is not None and self.balance < self.rules.low_balance
+
+    def spent(self, cost: Decimal) -> None:
+        """An order that takes `cost` was accepted: count it until the next balance shows it."""
+        amount = cost / self.exchange
+        self._spent += amount
+        if self.balance is not None:
+            self.balance -= amount
+
+    def dry(self) -> None:
+        """The panel said that our money is short: it counts as none until the next balance."""
+        self._dried += 1
+        self.balance = Decimal(0)
+
+    async def read_balance(self) -> str | None:
+        """Ask for the balance and take it; gives the currency the panel names, if it names one.
+
+        What was spent while the answer was on its way is taken off it, since the panel may not have counted it yet.
+        Errors of the provider pass, after `noted`.
+        """
+        spent, dried, began = self._spent, self._dried, self._clock()
+        try:
+            told = await self.provider.balance()
+        except ProviderError as error:
+            self.noted(error, self._clock() - began)
+            raise
+        self.noted(None, self._clock() - began)
+        self.balance_ms = self._now_ms()
+        self.balance = told.amount - (self._spent - spent) if dried == self._dried else Decimal(0)
+        return told.currency
+
+
+def exchange(rules: model.Rules, currency: str) -> Decimal:
+    """One unit of `currency`, in the rules' own."""
+    return Decimal(1) if currency == rules.currency else rules.exchange[currency]
+
+
+def panels(
+    rules: model.Rules,
+    *,
+    providers: Mapping[str, Callable[[Transport], Provider]] = PROVIDERS,
+    kept: Mapping[str, Panel] = MappingProxyType({}),
+) -> Mapping[str, Panel]:
+    """The panels of the rules, by name. One of `kept` whose rules are the same goes on as it is, health and all."""
+    made = {}
+    for name, panel in rules.panels.items():
+        before = kept.get(name)
+        if before is not None and before.rules == panel:
+            before.exchange = exchange(rules, panel.currency)
+            made[name] = before
+            continue
+        transport = Transport(
+            name,
+            panel.url,
+            panel.key,
+            in_flight=panel.in_flight,
+            pace=Rate(panel.rate_limit) if panel.rate_limit else None,
+            allow_private=panel.private,
+        )
+        provider = providers[panel.dialect](transport)
+        rate = exchange(rules, panel.currency)
+        made[name] = Panel(name, panel, provider, exchange=rate, transport=transport)
+    return made
+
+
+def _source(rules: model.Panel) -> str:
+    where = f"{rules.url}\n{rules.dialect}\n{rules.currency}"
+    return hashlib.blake2b(where.encode(), digest_size=8).hexdigest()

@@ -1,0 +1,130 @@
+"""The rules file as it is written, one struct a block: what a file is fitted to, and the schema that editors read.
+
+A description here completes two sentences: the editor's hint, and the mistake "… is not {description}".
+"""
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta
+
+from gateway.routing import Policy
+from gateway.rules.model import Ids, RateFrom
+from providers.service_types import TYPES
+
+BIGGEST_ID: Final = 2**31 - 1  # the largest that buyers' programs keep
+
+Text = Annotated[str, Meta(min_length=1, max_length=1000, description="text of 1 to 1000 characters")]
+Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$", description='an amount in quotes, like "1.08"')]
+Percent = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4})? ?%$", description="a percentage, like 15%")]
+Calls = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]{0,5}/(s|sec|min|h|hour|day)$", description="calls and a span, like 60/min")
+]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3,4}$", description="a currency code, like USD")]
+Address = Annotated[str, Meta(min_length=1, max_length=500, description="the address of a panel's API")]
+KeyReference = Annotated[
+    str, Meta(pattern=r"^\$\{.+\}$", description="where the key is: ${NAME} in the environment, or ${file:/path}")
+]
+PanelName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="a name of letters, digits, dots, dashes, underscores"
+    ),
+]
+ServiceId = Annotated[int, Meta(ge=1, le=BIGGEST_ID, description=f"a whole number from 1 to {BIGGEST_ID}")]
+Units = Annotated[int, Meta(ge=1, le=BIGGEST_ID, description=f"a whole number from 1 to {BIGGEST_ID}")]
+Weight = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
+InFlight = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
+Posts = Annotated[int, Meta(ge=1, le=10_000, description="a whole number from 1 to 10000")]
+RemoteId = Annotated[str | int, Meta(description="a panel's id of a service")]
+ShortRoute = Annotated[str, Meta(pattern=r"^[^/]+/.+$", description="a route, like alpha/101")]
+ServiceType = Annotated[str, Meta(description="a service type, like Default", extra_json_schema={"enum": list(TYPES)})]
+Quantity = Annotated[str | int, Meta(description='a bound on quantity, like ">= 1000" or "100..5000"')]
+Glob = Annotated[str, Meta(min_length=1, max_length=500, description='a glob over the link, like "*instagram.com*"')]
+
+
+class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class WhenShape(_Shape, frozen=True, kw_only=True):
+    """What an order must be like. All clauses must hold; of several globs, one."""
+
+    quantity: Quantity | None = None
+    link: Glob | tuple[Glob, ...] | None = None
+
+
+class PanelShape(_Shape, frozen=True, kw_only=True):
+    """An account of yours at an upstream site."""
+
+    url: Address
+    key: KeyReference
+    dialect: Text = "api_v2"
+    currency: Currency = "USD"
+    rate_limit: Calls | None = None
+    in_flight: InFlight = 16
+    low_balance: Amount | None = None
+    private: bool = False
+
+    def __repr__(self) -> str:
+        return f"PanelShape(url={self.url!r})"
+
+
+class RouteShape(_Shape, frozen=True, kw_only=True):
+    """Where a service may be bought."""
+
+    panel: Text
+    service: RemoteId
+    weight: Weight = 1
+    when: WhenShape | None = None
+
+
+class ServiceShape(_Shape, frozen=True, kw_only=True):
+    """One line of your catalogue; what is left out comes from its routes."""
+
+    routes: Annotated[tuple[ShortRoute | RouteShape, ...], Meta(min_length=1, description="a list of routes")]
+    name: Text | None = None
+    category: Text | None = None
+    type: ServiceType | None = None
+    description: Annotated[str, Meta(max_length=10_000, description="text of up to 10000 characters")] | None = None
+    rate: Amount | None = None
+    min: Units | None = None
+    max: Units | None = None
+    refill: bool | None = None
+    cancel: bool | None = None
+    policy: Policy | None = None
+    margin: Percent | None = None
+    when: WhenShape | None = None
+
+
+class PublishShape(_Shape, frozen=True, kw_only=True):
+    """A panel's whole list, or what of it the globs let through, as services of yours."""
+
+    panel: Text
+    ids: Ids = Ids.SAME
+    first: ServiceId = 1_000_000
+    category: Text = "*"
+    name: Text = "*"
+    margin: Percent | None = None
+
+
+class RulesShape(_Shape, frozen=True, kw_only=True):
+    """What is sold, and where it is bought."""
+
+    panels: dict[PanelName, PanelShape]
+    currency: Currency = "USD"
+    exchange: dict[Currency, Amount] = {}
+    policy: Policy = Policy.CHEAPEST
+    margin: Percent = "0%"
+    min_margin: Percent = "0%"
+    rate_from: RateFrom = RateFrom.DEAREST
+    subscription_posts: Posts = 30
+    services: dict[ServiceId, ServiceShape] = {}
+    publish: tuple[PublishShape, ...] = ()
+
+
+def schema() -> str:
+    """The shape of the file as JSON Schema (draft 2020-12), for editors."""
+    outline: dict[str, Any] = msgspec.json.schema(RulesShape)
+    outline["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return msgspec.json.format(msgspec.json.encode(outline), indent=2).decode()

@@ -1,0 +1,36 @@
+"""A gateway to be measured. Run as a program with a folder and a panel URL; prints its URL, a key and an order id."""
+
+import asyncio
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+from gateway import server
+from gateway.app import Gateway
+from gateway.rules.model import Route, Rules, Service
+from providers.service_types import Default
+from tests.running import panel, settings, until
+
+
+async def main(folder: str, url: str) -> None:
+    routes = (Route(panel="stub", service="1"),)
+    rules = Rules(panels={"stub": panel(url, in_flight=256)}, services={1: Service(routes=routes)})
+    async with Gateway(settings(Path(folder), status_s=3600.0), rules) as gateway:
+        account = await gateway.ledger.create_account("shop")
+        await gateway.ledger.topup(account.id, Decimal(10**6), "benchmark")
+        key, _ = await gateway.accounts.create_key(account.id)
+
+        async def listed() -> object:
+            return gateway.catalog.service(1)
+
+        service = await until(listed)
+        order = await gateway.orders.add(account, service, Default(link="https://x.example/p", quantity=10))
+
+        def started(base: str) -> None:
+            print(base + "/api/v2", key, order, flush=True)
+
+        await server.serve(gateway, server.listen("127.0.0.1", 0), started=started)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2]))

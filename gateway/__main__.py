@@ -79,7 +79,14 @@ class Panelmux(click.Group):
     ) -> NoReturn:
         given = sys.argv[1:] if args is None else list(args)
         try:
-            code = super().main(given, "panelmux", complete_var, False, windows_expand_args, **extra)
+            code = super().main(
+                given,
+                "panelmux",
+                complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
             sys.stdout.flush()
         except OSError as error:
             code = _closed_pipe() if error.errno == errno.EPIPE else _said(error, given)

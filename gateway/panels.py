@@ -1,14 +1,17 @@
 """The panels as they are now: how each is spoken to, what it sells, how it does lately, and our money there."""
 
 import hashlib
+import random
 import time
 import zlib
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
 import msgspec
+import structlog
 
 from gateway import health
 from gateway.rules import model
@@ -17,6 +20,8 @@ from providers.base import Provider, RemoteService, Skipped
 from providers.errors import ProviderError, Reason, Refused
 from providers.pace import Rate
 from providers.transport import Transport
+
+_log = structlog.get_logger()
 
 _PART: Final = 1_000  # rows that are packed or unpacked in one go: a few milliseconds, so that other threads come in
 
@@ -61,7 +66,7 @@ def unpack(packed: bytes) -> Snapshot:
     try:
         whole = msgspec.msgpack.decode(packed, type=_Packed)
         decode = msgspec.msgpack.Decoder(tuple[RemoteService, ...]).decode
-        rows = tuple(row for part in whole.parts for row in decode(zlib.decompress(part)))
+        rows = tuple(chain.from_iterable(decode(zlib.decompress(part)) for part in whole.parts))
     except (msgspec.MsgspecError, zlib.error) as wrong:
         raise ValueError(f"not a packed snapshot: {wrong}") from None
     return Snapshot(
@@ -90,6 +95,7 @@ class Panel:
         transport: Transport | None = None,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
         self.rules = rules
@@ -104,6 +110,7 @@ class Panel:
         self._transport = transport
         self._clock = clock
         self._now_ms = now_ms
+        self._draw = draw
         self._spent = Decimal(0)  # ever, in the panel's currency
         self._dried = 0  # times
 
@@ -121,7 +128,12 @@ class Panel:
 
     def noted(self, error: ProviderError | None, latency_s: float) -> None:
         """Take note of how a call ended. A refusal for lack of funds also means that we have none there."""
-        self.health = health.observed(self.health, error, latency_s, self._clock())
+        was_closed = self.health.probe_s is None
+        self.health = health.observed(self.health, error, latency_s, self._clock(), jitter=self._draw())
+        if was_closed and self.health.probe_s is not None:
+            _log.warning("circuit", panel=self.name, outcome="open", pause_s=self.health.pause_s)
+        elif not was_closed and self.health.probe_s is None:
+            _log.info("circuit", panel=self.name, outcome="closed")
         if isinstance(error, Refused) and error.reason is Reason.FUNDS:
             self.dry()
 

@@ -50,7 +50,8 @@ class Reconcile:
 
     def start(self) -> None:
         self._tasks = [
-            asyncio.create_task(self._follow(panel), name=f"track {panel.name}") for panel in self._catalog.panels
+            asyncio.create_task(self._follow(panel), name=f"track {panel.name}")
+            for panel in self._catalog.panels.values()
         ]
 
     async def stop(self) -> None:

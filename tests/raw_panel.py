@@ -110,6 +110,7 @@ class RawPanel:
         self.url = ""
         self._tls = tls
         self._tasks: set[asyncio.Task[None]] = set()
+        self._heard = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0, ssl=self._tls)
@@ -125,6 +126,12 @@ class RawPanel:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+
+    async def heard(self, requests: int = 1) -> None:
+        """Wait until so many requests have come."""
+        while len(self.requests) < requests:
+            self._heard.clear()
+            await self._heard.wait()
 
     async def gone(self) -> None:
         """Wait until no connection is left."""
@@ -155,6 +162,7 @@ class RawPanel:
         head = await line.reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
         self.requests.append(Request(head, await line.reader.readexactly(length)))
+        self._heard.set()
         return await self._next().play(line)
 
     def _next(self) -> Act:

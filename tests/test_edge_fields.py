@@ -353,7 +353,7 @@ def subscription(**sent: str) -> Subscriptions:
     return fields
 
 
-def subscription_refused(sold: Service | None = None, **sent: str) -> str:
+def subscription_refused(sold: Service | None = None, /, **sent: str) -> str:
     return refused(sold or service("Subscriptions"), **{**COMPLETE["Subscriptions"], **sent})
 
 

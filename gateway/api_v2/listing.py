@@ -73,9 +73,10 @@ class Listing:
 
     async def _rewritten(self) -> _Written | None:
         """None while there is nothing to list."""
-        version, services = self._catalog.version, self._catalog.services()
+        version = self._catalog.version
         if self._written is not None and self._written.version == version:
             return self._written  # by whoever held the lock before
+        services = self._catalog.services()
         if not services:
             return None
         self._written = await _write(version, services)

@@ -73,6 +73,7 @@ class Catalog:
         self._aside = Aside()
         self._together = asyncio.Semaphore(_TOGETHER)
         self._ids: dict[str, dict[str, int]] = {}
+        self._settled = asyncio.Event()
         self._view = _View()
         self._settle_in()
 
@@ -92,7 +93,7 @@ class Catalog:
             for name, panel in self.panels.items()
         }
         self._tried: set[str] = set()
-        self._settled = asyncio.Event()
+        self._settled.clear()
         self._stale = set(self.panels)
         self._published = [Compiled()] * len(self.rules.publish)
 
@@ -185,9 +186,9 @@ class Catalog:
             funds=panel.funds,
         )
 
-    async def sync(self, panel: str) -> Synced:
-        """Fetch the panel's list now. KeyError where there is no such panel."""
-        return await self._synced(panel, forced=True)
+    async def sync(self, panel: str, *, accept: bool = False) -> Synced:
+        """Fetch the panel's list now; `accept` takes it however short it has become. KeyError: no such panel."""
+        return await self._synced(panel, forced=True, accept=accept)
 
     async def _follow(self, panel: str) -> None:
         failures = 0
@@ -196,10 +197,10 @@ class Catalog:
             failures = 0 if synced.good else failures + 1
             await self._sleep(pause_s(self._catalogue_s, failures, synced.later_s, self._draw()))
 
-    async def _synced(self, name: str, *, forced: bool = False) -> Synced:
+    async def _synced(self, name: str, *, forced: bool = False, accept: bool = False) -> Synced:
         panel = self.panels[name]
         rows = panel.rows
-        synced = await self._syncs[name].once(forced=forced)
+        synced = await self._syncs[name].once(forced=forced, accept=accept)
         if panel.rows is not rows:
             self._stale.add(name)
         if self._stale:

@@ -18,9 +18,6 @@ from gateway.routing import Policy
 from gateway.rules import model
 from providers.base import RemoteService
 
-OFF: Final = Decimal(10) ** 9
-"""Panels switch a row off by its price, seen from 10¹¹ upward; no price known to be meant reaches this."""
-
 MOST: Final = 2**31 - 1
 """The greatest id and count that shops in the field can store."""
 
@@ -72,9 +69,9 @@ class Compiled(msgspec.Struct, frozen=True):
 
 
 def cost(row: RemoteService, exchange: Decimal) -> Decimal | None:
-    """What the panel takes, in our currency, per 1000 units or per order; None where its rate cannot be meant."""
+    """What the panel takes, in our currency, of 1000 units or of one order; None where its rate is no price."""
     rate = row.rate * exchange
-    return rate if rate.is_finite() and 0 <= rate < OFF else None
+    return rate if 0 < rate < money.LIMIT else None
 
 
 def written(rules: model.Rules, lists: Mapping[str, Listed]) -> Compiled:
@@ -102,9 +99,8 @@ def _service(
     rate = None if service.rate is None else money.up(service.rate, money.RATE_STEP)
     if rate is None:
         margin = rules.margin if service.margin is None else service.margin
-        rate = _rate((paid for _, paid in rows), margin, rules.rate_from)
-    if rate is None:
-        return none("its routes cost nothing: give it a rate in the rules")
+        chosen = max if rules.rate_from is model.RateFrom.DEAREST else min
+        rate = _rate(chosen(paid for _, paid in rows), margin)
     low, high = min(row.min for row, _ in rows), max(row.max for row, _ in rows)
     low, high = max(low, service.min or low), min(high, service.max or high)
     if low > high:
@@ -145,7 +141,7 @@ def _rows(
         elif row.type != type:
             why = f'its type is "{row.type}", not "{type}"'
         elif paid is None:
-            why = f"its rate is {row.rate}, which means that it is off"
+            why = f"its rate is {row.rate}, which is no price"
         else:
             rows.append((row, paid))
             continue
@@ -153,13 +149,8 @@ def _rows(
     return rows, conflicts
 
 
-def _rate(costs: Iterable[Decimal], margin: Decimal, rate_from: model.RateFrom) -> Decimal | None:
-    """The rate that leaves the margin; None where every cost is 0, which says nothing of what will be taken."""
-    known = [cost for cost in costs if cost > 0]
-    if not known:
-        return None
-    chosen = max(known) if rate_from is model.RateFrom.DEAREST else min(known)
-    return money.up(chosen * (1 + margin), money.RATE_STEP)
+def _rate(cost: Decimal, margin: Decimal) -> Decimal:
+    return money.up(cost * (1 + margin), money.RATE_STEP)
 
 
 def _dripfeed(rows: Iterable[RemoteService]) -> bool | None:
@@ -195,15 +186,15 @@ def published(
         remote = row.remote_service
         id = _own(remote) if ids is None else ids.get(remote)
         paid = cost(row, exchange)
-        rate = None if not paid else money.up(paid * (1 + margin), money.RATE_STEP)
         if id is None:
             why = f'its id "{remote}" is not a number from 1 to {MOST}' if ids is None else "it has no id of ours yet"
-        elif rate is None:
+        elif paid is None:
             why = f"its rate is {row.rate}, which is no price"
         elif row.min > row.max:
             why = f"its min {row.min} is above its max {row.max}"
         else:
-            services.append(_published(id, row, rate, model.Route(panel=entry.panel, service=remote), rules.policy))
+            route = model.Route(panel=entry.panel, service=remote)
+            services.append(_published(id, row, _rate(paid, margin), route, rules.policy))
             continue
         conflicts.append(Conflict(id, entry.panel, remote, why))
     return Compiled(tuple(services), tuple(conflicts))

@@ -109,17 +109,18 @@ class Sync:
         if snapshot is not None and snapshot.source == self._panel.source:
             await self._adopt(snapshot)
 
-    async def once(self, *, forced: bool = False) -> Synced:
-        """Bring the list up to date, and never raise; `forced` also while another node's is young enough.
+    async def once(self, *, forced: bool = False, accept: bool = False) -> Synced:
+        """Bring the list up to date, and never raise; calls while one is running wait for it and share its outcome.
 
-        Calls while one is running wait for it and share its outcome.
+        `forced` fetches also where another node has just done so; `accept` takes also a list that the guard would
+        hold back for having shrunk.
         """
         before = self._last
         async with self._one:
-            if self._last is not None and self._last is not before:
+            if self._last is not None and self._last is not before and not accept:
                 return self._last
             try:
-                synced = await self._sync(forced=forced)
+                synced = await self._sync(forced=forced, accept=accept)
             except Exception as error:  # noqa: BLE001 - whatever was wrong with one list, the next may be right
                 await self._shared.release(self._key)
                 later_s = (error.retry_after_s or self._every_s) if isinstance(error, Throttled) else None
@@ -128,7 +129,7 @@ class Sync:
             self._tell(synced)
             return synced
 
-    async def _sync(self, *, forced: bool) -> Synced:
+    async def _sync(self, *, forced: bool, accept: bool) -> Synced:
         # Not given back after a good fetch: it tells the other nodes that there is a fresh list to take.
         claimed = await self._shared.claim(self._key, self._every_s * 0.8)
         if not claimed and not forced:
@@ -136,7 +137,7 @@ class Sync:
             if taken is not None:
                 return taken
         async with self._together:
-            return await self._fetch()
+            return await self._fetch(accept=accept)
 
     async def _others(self) -> Synced | None:
         """Another node claimed the fetch: take its list if it is there; None where ours is too old to wait for it."""
@@ -150,7 +151,7 @@ class Sync:
             return None
         return self._synced(Outcome.ELSEWHERE)
 
-    async def _fetch(self) -> Synced:
+    async def _fetch(self, *, accept: bool) -> Synced:
         panel, began = self._panel, self._clock()
         try:
             services = await panel.provider.services()
@@ -158,7 +159,7 @@ class Sync:
             panel.noted(error, self._clock() - began)
             raise
         panel.noted(None, self._clock() - began)
-        why = held_back(() if panel.snapshot is None else panel.snapshot.rows, services)
+        why = held_back(() if panel.snapshot is None or accept else panel.snapshot.rows, services)
         if why is not None:
             return self._synced(Outcome.HELD_BACK, why=why)
         snapshot = Snapshot(

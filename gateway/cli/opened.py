@@ -1,11 +1,13 @@
 """Settings and the ledger, as commands need them."""
 
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+from gateway import logs
 from gateway.cli.failure import Exit, Failure
 from gateway.ledger import ledger
 from gateway.ledger.protocol import Ledger
@@ -15,9 +17,11 @@ _SQLITE: Final = "sqlite:///"
 
 
 def settled(**given: str | int | None) -> Settings:
-    """The settings of the environment, with what the command line says above them."""
+    """The settings of the environment, with what the command line says above them; logs go to stderr from here on."""
     above = {PREFIX + name.upper(): str(value) for name, value in given.items() if value is not None}
-    return settings({**os.environ, **above})
+    found = settings({**os.environ, **above})
+    logs.configure(found.log, (found.pepper or "",), level=logging.WARNING)
+    return found
 
 
 @contextlib.asynccontextmanager

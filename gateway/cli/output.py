@@ -1,6 +1,7 @@
 """Where a command's words go: data to stdout, as tables for people or JSON for programs; talk to stderr.
 
-What only a terminal sees stands in `drawn`, imported when there is one: rich takes longer to import than most commands to run.
+What only a terminal sees stands in `drawn`, imported when there is one: rich takes longer to import than most commands
+to run.
 """
 
 import contextlib
@@ -48,8 +49,8 @@ def say(text: str) -> None:
 
 
 def write(text: str = "") -> None:
-    """A line of data on stdout."""
-    print(clean(text) if text[:1] != " " else "  " + clean(text), flush=True)
+    """A line of data on stdout, as far in as it begins."""
+    print(" " * (len(text) - len(text.lstrip(" "))) + clean(text), flush=True)
 
 
 def table(heads: Sequence[Column], rows: Sequence[Sequence[str]], *, empty: str = "nothing") -> None:

@@ -1,7 +1,8 @@
-"""Rules, panels and the catalogue without a gateway: what a command can know by reading, and by asking panels itself."""
+"""Rules, panels and the catalogue without a gateway: what a command knows by reading, and by asking panels itself."""
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -9,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from gateway import panels, rules
+from gateway import logs, panels, rules
 from gateway.catalog import Catalog, Service
 from gateway.cli.failure import Failure
 from gateway.cli.opened import file_of, ledger_at
@@ -38,8 +39,10 @@ class Looking:
 
 
 def ruled(settings: Settings) -> Rules:
-    """The rules, or RulesError with all mistakes."""
-    return rules.load(settings.rules, os.environ, PROVIDERS)
+    """The rules, or RulesError with all mistakes. Commands tell what goes wrong themselves: logs are silent from here on."""
+    found = rules.load(settings.rules, os.environ, PROVIDERS)
+    logs.configure(settings.log, [panel.key for panel in found.panels.values()], level=logging.CRITICAL)
+    return found
 
 
 @contextlib.asynccontextmanager
@@ -81,21 +84,37 @@ def known(name: str, rules: Rules) -> None:
         raise Failure(f"panel {name}: not in the rules; {hint}")
 
 
+class Looked(msgspec.Struct, frozen=True):
+    """What is sold, and why a panel gave no list when it was asked for one, by its name."""
+
+    catalog: Catalog
+    failed: Mapping[str, str]
+
+    def tell(self) -> Catalog:
+        """Say what failed, where the last good list is good enough."""
+        for name, why in self.failed.items():
+            say(f"{name}: services: {why}")
+        return self.catalog
+
+
 @contextlib.asynccontextmanager
-async def catalog_of(settings: Settings, rules: Rules, *, live: bool) -> AsyncIterator[Catalog]:
+async def catalog_of(
+    settings: Settings, rules: Rules, *, live: bool = False, offline: bool = False
+) -> AsyncIterator[Looked]:
     """What is sold by the panels' last good lists; lists that are missing, or with `live` all, are fetched."""
     async with known_ledger(settings) as ledger, panels_of(rules) as made:
         catalog = Catalog(rules, made, Looking(ledger), InProcess())
         await catalog.start()
         await catalog.stop()  # what is known is compiled; the fetching that it began is ours to do
-        missing = [name for name, panel in made.items() if live or panel.snapshot is None]
-        with progress("fetching lists", len(missing)) as step:
-            for done in asyncio.as_completed([catalog.sync(name) for name in missing]):
+        wanted = [name for name, panel in made.items() if not offline and (live or panel.snapshot is None)]
+        failed = {}
+        with progress("fetching lists", len(wanted)) as step:
+            for done in asyncio.as_completed([catalog.sync(name) for name in wanted]):
                 synced = await done
                 step()
                 if not synced.good:
-                    say(f"{synced.panel}: services: {synced.why}")
-        yield catalog
+                    failed[synced.panel] = synced.why
+        yield Looked(catalog, failed)
 
 
 def sold(catalog: Catalog, id: int) -> Service:

@@ -5,7 +5,7 @@ import sqlite3
 import click
 import msgspec
 
-from gateway.cli.failure import Exit
+from gateway.cli.failure import Exit, Failure
 from gateway.cli.text import clean, printable
 from gateway.ledger.lock import LedgerInUse
 from gateway.ledger.records import LedgerBusy, LedgerError
@@ -17,7 +17,7 @@ from providers.errors import ProviderError
 class Told(msgspec.Struct, frozen=True):
     """What to print, and the exit code."""
 
-    code: int
+    code: Exit
     lines: tuple[str, ...]
 
 
@@ -27,7 +27,8 @@ def told(error: Exception) -> Told:
     if isinstance(error, click.UsageError):
         return Told(Exit.MISUSE, (_usage(error),))
     if isinstance(error, click.ClickException):
-        return Told(error.exit_code, tuple(map(clean, error.format_message().splitlines())))
+        code = error.code if isinstance(error, Failure) else Exit.FAILED
+        return Told(code, tuple(map(clean, error.format_message().splitlines())))
     if isinstance(error, RulesError):
         # With the lines of the file below the mistakes, where every space counts.
         return Told(Exit.RULES, tuple(map(printable, str(error).splitlines())))

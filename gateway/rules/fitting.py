@@ -76,16 +76,15 @@ def _scalar(leaf: Leaf, kinds: tuple[Any, ...], path: Path, report: Report) -> A
     value = _converted(leaf.value, kinds)
     if value is not UNSET:
         return value
-    said = "what stands here" if report.is_hidden(leaf.place) else shown(leaf.value)
-    choices = _choices(kinds)
+    words = _words(kinds)
     if leaf.value is None:
-        text = f"is left empty; write {_words(kinds)}, or leave the key out"
+        text = f"is left empty; write {words}, or leave the key out"
+    elif report.is_hidden(leaf.place):
+        text = f"what stands here is not {words}"
     elif not isinstance(leaf.value, str) and _converted(leaf.text, kinds) is not UNSET:
         text = f'{leaf.text} must be in quotes: "{leaf.text}"'
-    elif choices:
-        text = f"{said} is not a known {path[-1]}{nearest(leaf.text, choices, plural='known')}"
     else:
-        text = f"{said} is not {_words(kinds)}"
+        text = f"{shown(leaf.value)} is not {words}{nearest(leaf.text, _choices(kinds))}"
     report.mistake(leaf.place, path, text)
     return UNSET
 

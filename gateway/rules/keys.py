@@ -6,12 +6,11 @@ from pathlib import Path as File
 from typing import Final
 
 from gateway.rules.marked import Leaf, Listing, Node, Table
-from gateway.rules.report import Report
+from gateway.rules.report import TELLING, Report
 from gateway.rules.shapes import PanelShape
 
 _IN_ENVIRONMENT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _IN_FILE: Final = re.compile(r"\$\{file:(/[^}]+)\}")
-_TELLING: Final = re.compile(r"ke+y|token|secret|pass", re.IGNORECASE)
 _PLAIN: Final = frozenset(PanelShape.__struct_fields__) - {"key"}
 _SIZE: Final = 4096  # bytes of a file that holds one key
 
@@ -68,7 +67,7 @@ def _may_be_key(leaf: Leaf, path: tuple[str, ...]) -> bool:
         return False
     in_panel = path[:1] == ("panels",)
     words = path[2:] if in_panel else path  # the second is the panel's name
-    if any(_TELLING.search(word) for word in words):
+    if any(TELLING.search(word) for word in words):
         return True
     if words == ("url",):
         return "@" in leaf.text

@@ -18,12 +18,13 @@ from gateway.rules.reading import Reading
 from gateway.rules.report import Mistake, Report, RulesError, shown
 from gateway.rules.services import publish, service, share
 from gateway.rules.shapes import PublishShape, RulesShape
+from providers import PROVIDERS
 
 SIZE: Final = 2**20
 """The largest rules file, bytes."""
 
 
-def load(path: File | str, environ: Mapping[str, str], dialects: Collection[str]) -> Rules:
+def load(path: File | str, environ: Mapping[str, str], dialects: Collection[str] = PROVIDERS) -> Rules:
     """Read the rules at `path`; references to keys are looked up in `environ` and in files.
 
     Raises:
@@ -37,7 +38,7 @@ def load(path: File | str, environ: Mapping[str, str], dialects: Collection[str]
     return parse(content, str(path), environ, dialects)
 
 
-def parse(content: bytes, name: str, environ: Mapping[str, str], dialects: Collection[str]) -> Rules:
+def parse(content: bytes, name: str, environ: Mapping[str, str], dialects: Collection[str] = PROVIDERS) -> Rules:
     """The rules in `content`; `name` stands before every mistake.
 
     Raises:
@@ -115,11 +116,13 @@ def _check_exchange(shape: RulesShape, reading: Reading) -> None:
             reading.mistake(path, f"{shown(amount)} is not above 0")
         elif code == shape.currency and Decimal(amount) != 1:
             reading.mistake(path, f"is the currency itself: one {code} is one {code}")
-    known = {shape.currency, *_keys(reading.tree, "exchange")}
+    known: set[str] = {shape.currency, *_keys(reading.tree, "exchange")}
     for name, written in shape.panels.items():
         if is_currency(written.currency) and written.currency not in known:
-            path = ("panels", name, "currency")
-            reading.mistake(path, f"exchange does not say what one {written.currency} is worth in {shape.currency}")
+            reading.mistake(
+                ("panels", name, "currency"),
+                f"exchange does not say what one {written.currency} is worth in {shape.currency}",
+            )
 
 
 def _keys(tree: Node, word: str) -> tuple[str, ...]:

@@ -67,7 +67,10 @@ def read(text: str, report: Report, parser: Any = PARSER) -> Node | None:
         mark = wrong.problem_mark or wrong.context_mark
         # Words in quotes come from the file, and may be part of a key.
         problem = re.sub(r" '[^'<]{3,}'", "", wrong.problem or "unreadable")
-        report.mistake(_place(mark), (), f"not YAML: {problem}{f' {wrong.context}' if wrong.context else ''}")
+        text = f"not YAML: {problem}{f' {wrong.context}' if wrong.context else ''}"
+        if "flow" in text and "${" in report.line(_place(mark)):
+            text += '; inside { } or [ ] a reference stands in quotes: "${NAME}"'
+        report.mistake(_place(mark), (), text)
     except yaml.reader.ReaderError as wrong:
         before = text[: wrong.position]
         place = Place(before.count("\n") + 1, wrong.position - before.rfind("\n"))

@@ -28,7 +28,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         key: the key itself, as resolved from its reference; never written in the file, never shown.
-        rate_limit: calls and span, the span written out: "60/minute" (or second, hour, day).
+        rate_limit: calls and span, "60/min".
         in_flight: calls under way at once.
         low_balance: below this (panel's currency) people are warned.
         private: whether its address may be a private one or plain http (tests, demo, own network).

@@ -1,6 +1,5 @@
 """Panels of the rules file: address, key, currency and limits, each checked."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from functools import cache
 from ipaddress import ip_address
@@ -15,15 +14,6 @@ from gateway.rules.shapes import PanelShape
 
 FIELD_CURRENCIES: Final = frozenset({"IRT", "USDT"})
 """What panels bill in beside ISO 4217: the toman, and a coin."""
-
-SPANS: Final[Mapping[str, str]] = {
-    "s": "second",
-    "sec": "second",
-    "min": "minute",
-    "h": "hour",
-    "hour": "hour",
-    "day": "day",
-}
 
 
 def panel(shape: PanelShape, path: Path, reading: Reading) -> Panel | None:
@@ -44,7 +34,7 @@ def panel(shape: PanelShape, path: Path, reading: Reading) -> Panel | None:
         key=key,
         dialect=shape.dialect,
         currency=shape.currency,
-        rate_limit=None if shape.rate_limit is None else _spelled(shape.rate_limit),
+        rate_limit=shape.rate_limit,
         in_flight=shape.in_flight,
         low_balance=None if shape.low_balance is None else Decimal(shape.low_balance),
         private=shape.private,
@@ -66,16 +56,6 @@ def _currencies() -> tuple[str, ...]:
     from iso4217 import Currency  # noqa: PLC0415 - 50 ms, which a start without rules need not wait for
 
     return tuple(sorted({currency.code for currency in Currency} | FIELD_CURRENCIES))
-
-
-def _spelled(limit: str) -> str:
-    """`60/min` as `60/minute`: one word a span, for those who count.
-
-    >>> _spelled("5/s")
-    '5/second'
-    """
-    calls, _, span = limit.strip().partition("/")
-    return f"{calls}/{SPANS[span]}"
 
 
 def _wrong_address(url: str, *, private: bool) -> str | None:

@@ -12,9 +12,10 @@ Path = tuple[str | int, ...]
 """Where a value stands: keys as text, places in lists as numbers from 0."""
 
 _WIDTH: Final = 100  # characters of a line that are shown
-_ALIKE: Final = 0.6  # share of two words that must agree for one to be offered for the other
+_ALIKE: Final = 0.55  # share of two words that must agree for one to be offered for the other
 _FEW: Final = 12  # words that are still listed when none is alike
-_TELLING: Final = re.compile(r"ke+y|token|secret|pass", re.IGNORECASE)
+TELLING: Final = re.compile(r"ke+y|token|secret|pass", re.IGNORECASE)
+"""Words that stand before secrets."""
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
@@ -82,8 +83,11 @@ class Report:
     def hide_telling_lines(self) -> None:
         """Show no line that may hold a key, nor the one after it: for a file that could not be read to its end."""
         for number, line in enumerate(self._lines, 1):
-            if _TELLING.search(line):
+            if TELLING.search(line):
                 self._cuts[number] = self._cuts[number + 1] = 1
+
+    def line(self, place: Place) -> str:
+        return self._lines[place.line - 1] if place.line <= len(self._lines) else ""
 
     def is_hidden(self, place: Place) -> bool:
         return place in self._hidden
@@ -102,9 +106,9 @@ class Report:
         return Mistake(file=self._file, line=line, column=column, path=note.path, text=note.text, excerpt=excerpt)
 
     def _excerpt(self, place: Place) -> str:
-        if not 1 <= place.line <= len(self._lines):
+        line, cut = self.line(place).replace("\t", " "), self._cuts.get(place.line)
+        if not line:
             return ""
-        line, cut = self._lines[place.line - 1].replace("\t", " "), self._cuts.get(place.line)
         if cut is not None:
             if place.column > cut or cut == 1:
                 return ""
@@ -125,8 +129,8 @@ def path_text(path: Path) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
 
 
-def nearest(word: str, words: Iterable[str], *, plural: str) -> str:
-    """What to add to "… is not a panel": the word that was probably meant, else the words there are.
+def nearest(word: str, words: Iterable[str], *, plural: str = "") -> str:
+    """What to add to "… is not a panel": the word that was probably meant; else, with `plural`, the words there are.
 
     >>> nearest("smmgenn", ["smmgen", "justpanel"], plural="panels")
     '; did you mean "smmgen"?'
@@ -138,7 +142,7 @@ def nearest(word: str, words: Iterable[str], *, plural: str) -> str:
     found = extractOne(word, known, scorer=scorer, processor=str.lower, score_cutoff=_ALIKE)
     if found is not None:
         return f'; did you mean "{found[0]}"?'
-    return f"; {plural}: {', '.join(known)}" if 0 < len(known) <= _FEW else ""
+    return f"; {plural}: {', '.join(known)}" if plural and 0 < len(known) <= _FEW else ""
 
 
 def shown(value: object) -> str:

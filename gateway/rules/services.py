@@ -107,8 +107,10 @@ def _condition(shape: WhenShape | None, path: Path, reading: Reading) -> Conditi
         reading.mistake((*path, "quantity"), str(wrong))
     try:
         if shape.link is not None:
-            globs: tuple[object, ...] = (shape.link,) if isinstance(shape.link, str) else shape.link
-            clauses.append(Condition(link=tuple(glob for glob in globs if isinstance(glob, str))))
+            written: tuple[object, ...] = (shape.link,) if isinstance(shape.link, str) else shape.link
+            globs = tuple(glob for glob in written if isinstance(glob, str))
+            if globs or not written:
+                clauses.append(Condition(link=globs))
     except ValueError as wrong:
         reading.mistake((*path, "link"), str(wrong))
     return joined(*clauses)

@@ -23,7 +23,11 @@ Calls = Annotated[
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3,4}$", description="a currency code, like USD")]
 Address = Annotated[str, Meta(min_length=1, max_length=500, description="the address of a panel's API")]
 KeyReference = Annotated[
-    str, Meta(pattern=r"^\$\{.+\}$", description="where the key is: ${NAME} in the environment, or ${file:/path}")
+    str,
+    Meta(
+        pattern=r"^\$\{([A-Za-z_][A-Za-z0-9_]*|file:/[^}]+)\}$",
+        description="a reference to a key: ${NAME} in the environment, or ${file:/path}",
+    ),
 ]
 PanelName = Annotated[
     str,

@@ -148,6 +148,7 @@ class APIv2:
 
 def _placed(answer: Reply) -> Added | None:
     try:
-        return replies.added(document(answer.body), http_ok=verdict(answer) is Verdict.READ)
+        found = document(answer.body)
     except NotJSON:
         return None
+    return replies.added(found, http_ok=verdict(answer) is Verdict.READ, whole=answer.whole)

@@ -24,14 +24,16 @@ _DONE: Final = frozenset(
 )
 
 
-def added(document: object, *, http_ok: bool = True) -> Added | None:
+def added(document: object, *, http_ok: bool = True, whole: bool = True) -> Added | None:
     """Find the id of a new order, or None. One under an order's own name counts beside an error too, even of HTTP.
+
+    A bare number counts only where it is `whole`: half an id is an id too, but somebody else's.
 
     >>> added({"order": 23501}), added({"order": "0"}), added({"id": "e7", "error": "Invalid link"}), added(404)
     (Added(remote_id='23501', charge=None), None, None, None)
     """
     if isinstance(document, int | str):
-        bare = _order_id(document) if http_ok else None
+        bare = _order_id(document) if http_ok and whole else None
         return Added(bare) if bare is not None and bare.isdecimal() and int(bare) >= BARE else None
     if not isinstance(document, dict):
         return None

@@ -43,10 +43,10 @@ def _fields(kind: type[OrderFields]) -> tuple[_Field, ...]:
         for field in msgspec.structs.fields(kind)
         if field.required or field.name != "link"
     ]
-    return tuple(sorted(found, key=lambda field: ("link", "quantity").index(field.name) if field.name in _FIRST else 2))
+    first = {"link": 0, "quantity": 1}  # what panels look at before all else
+    return tuple(sorted(found, key=lambda field: first.get(field.name, 2)))
 
 
-_FIRST: Final = frozenset({"link", "quantity"})  # the two that panels look at before all others
 _TABLE: Final = {name: _fields(kind) for name, kind in TYPES.items()}
 
 

@@ -17,6 +17,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         retry_after_s: seconds the panel asked us to wait.
         cloudflare: it came through Cloudflare, or from it.
+        whole: its end was marked, by a length or a last chunk; what came packed or until the line went dead may be cut.
         challenge: it is a page that asks for a browser; the panel's own program never saw the call.
         ms: milliseconds from the call to the last byte.
     """
@@ -25,6 +26,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     content_type: str = ""
     retry_after_s: float | None = None
+    whole: bool = False
     cloudflare: bool = False
     challenge: bool = False
     ms: int = 0
@@ -92,11 +94,13 @@ def reply(status: int, headers: Mapping[str, str], body: bytes, *, ms: int = 0) 
     """Keep of an answer what decides; `headers` is looked up without regard to case."""
     cloudflare = headers.get("Server", "").lower() == "cloudflare" and "CF-RAY" in headers
     page = status in {403, 503} and any(mark in body for mark in _CHALLENGE)
+    marked = "Content-Length" in headers or headers.get("Transfer-Encoding", "").lower() == "chunked"
     return Reply(
         status=status,
         body=body,
         content_type=headers.get("Content-Type", ""),
         retry_after_s=retry_after(headers.get("Retry-After", ""), headers.get("Date", "")),
+        whole=marked and "Content-Encoding" not in headers,
         cloudflare=cloudflare,
         challenge=cloudflare and (page or headers.get("CF-Mitigated", "").lower() == "challenge"),
         ms=ms,

@@ -17,11 +17,11 @@ _REFILL: Final = "SELECT r.id, r.order_id, r.panel, r.remote_id, r.status, r.cre
 _OPEN = _REFILL + "WHERE r.order_id = ? AND r.status IN ('Pending', 'In progress')"
 _BY_ID = _REFILL + "WHERE r.id = ?"
 _OF_ACCOUNT = (  # the plus: found by id, not by account
-    _REFILL + "JOIN orders AS o ON o.id = r.order_id WHERE +o.account = ? AND r.id IN " + AMONG  # noqa: S608 - a constant
+    _REFILL + "JOIN orders AS o ON o.id = r.order_id WHERE +o.account = ? AND r.id IN " + AMONG
 )
 _ASKABLE = "WHERE r.panel = ? AND r.status IN ('Pending', 'In progress') AND r.remote_id IS NOT NULL "
 _STALE = _REFILL + _ASKABLE + "ORDER BY r.checked_ms LIMIT ?"
-_EXISTS = "SELECT id FROM orders WHERE id = ?" + LOCKED
+_EXISTS = "SELECT id FROM orders WHERE id = ?" + LOCKED  # noqa: S608 - a constant
 _CREATE = """
     INSERT INTO refill (id, order_id, panel, status, created_ms, checked_ms) VALUES (?, ?, ?, 'Pending', ?, ?)"""
 _SETTLE = "UPDATE refill SET remote_id = ?, status = ?, checked_ms = ? WHERE id = ?"

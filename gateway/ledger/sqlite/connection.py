@@ -68,9 +68,10 @@ def busy(error: sqlite3.Error) -> LedgerBusy:
 def _create(path: Path) -> None:
     """Make the file if it is not there. One that is stays closed: closing it would drop the locks SQLite has on it."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
-        pass
+        return
     except OSError as error:
         raise LedgerUnusable(f"{path}: {error.strerror}") from error
 

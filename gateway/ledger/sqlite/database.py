@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from gateway.ledger.records import LedgerBusy, LedgerUnusable
+from gateway.ledger.records import LedgerBusy, LedgerError, LedgerUnusable
 from gateway.ledger.sql.work import T, Work
 from gateway.ledger.sqlite import groups, schema
-from gateway.ledger.sqlite.connection import busy, connect, passing
+from gateway.ledger.sqlite.connection import busy, connect
 from gateway.ledger.sqlite.lane import Lane
 
 _READERS: Final = 3
@@ -73,13 +73,14 @@ def _open(lane: Lane | None) -> Lane:
     return lane
 
 
-def _refusal(path: Path, error: sqlite3.Error) -> Exception:
-    if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-        return LedgerUnusable(f"{path}: not a database")
-    return busy(error) if passing(error) else error
+def _refusal(path: Path, error: sqlite3.Error) -> LedgerError:
+    """Another process in the way is waited for elsewhere; a file that SQLite cannot open is for people to look at."""
+    if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return busy(error)
+    return LedgerUnusable(f"{path}: {error}")
 
 
 def _checkpoint(db: sqlite3.Connection) -> None:
     """Move the log into the file. Where another process still reads, it stays as it is, and nothing is lost."""
-    with suppress(sqlite3.OperationalError):
+    with suppress(sqlite3.Error):
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,139 @@
+"""panelmux panel: the sites we buy from."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+import click
+import msgspec
+
+from gateway.cli import output
+from gateway.cli.failure import Exit
+from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
+from gateway.cli.opened import settled
+from gateway.cli.reached import catalog_of, ruled
+from gateway.cli.text import age
+from gateway.money import wire
+from gateway.panels import Panel
+from gateway.settings import Settings
+from providers.errors import ProviderError
+
+ASK_S: Final = 10.0
+"""How long a person waits for one panel's balance."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A panel as --json writes it.
+
+    Attributes:
+        balance: in `currency`; None where the panel was not asked, or did not say.
+        worth: the same in the rules' currency.
+        usable, skipped: rows of its list that can be sold, and that cannot; None without a list.
+        list_age_s: seconds since the list was fetched.
+        answers: whether it answered now; None where it was not asked.
+        ms: how long that took.
+        why: what went wrong.
+    """
+
+    panel: str
+    currency: str
+    balance: str | None
+    worth: str | None
+    low: bool
+    usable: int | None
+    skipped: int | None
+    list_age_s: int | None
+    answers: bool | None
+    ms: int | None
+    why: str
+
+
+@click.group()
+def command() -> None:
+    """The sites we buy from."""
+
+
+@command.command("list", cls=Leaf, examples=("panelmux panel list", "panelmux panel list --live --json"))
+@click.option("--live", is_flag=True, help="Fetch their lists of services anew too.")
+@click.option("--offline", is_flag=True, help="Ask no panel; only what the ledger keeps.")
+@rules_option
+@ledger_option
+@json_option
+def list_(*, live: bool, offline: bool, rules: str | None, ledger: str | None, as_json: bool) -> None:
+    """Each panel's currency, our balance there, its services, and whether it answers.
+
+    Balances are asked for now; services are those of the last good lists, as a gateway keeps them in the ledger.
+    """
+    if live and offline:
+        raise click.UsageError("say one of --live and --offline")
+    lines = asyncio.run(_lines(settled(rules=rules, ledger=ledger), live=live, offline=offline))
+    if as_json:
+        output.document(lines)
+    else:
+        output.table(
+            output.columns("panel", ">balance", "currency", ">services", ">skipped", ">list", "health"),
+            [_row(line) for line in lines],
+        )
+    if any(line.answers is False for line in lines):
+        raise click.exceptions.Exit(Exit.UNREACHABLE)
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    health = "not asked" if line.answers is None else f"answers, {line.ms} ms" if line.answers else line.why
+    return (
+        line.panel,
+        f"{line.balance or '?'}{' (low)' if line.low else ''}",
+        line.currency,
+        "?" if line.usable is None else str(line.usable),
+        "?" if line.skipped is None else str(line.skipped),
+        "none" if line.list_age_s is None else f"{age(line.list_age_s)} ago",
+        health,
+    )
+
+
+async def _lines(settings: Settings, *, live: bool, offline: bool) -> list[Line]:
+    rules = ruled(settings)
+    async with catalog_of(settings, rules, live=live, offline=offline) as looked:
+        panels = list(looked.tell().panels.values())
+        if offline:
+            return [described(panel, None, None) for panel in panels]
+        with output.progress("asking panels", len(panels)) as step:
+            return list(await asyncio.gather(*(asked(panel, step) for panel in panels)))
+
+
+async def asked(panel: Panel, step: Callable[[], None] = lambda: None) -> Line:
+    """The panel's line, its balance asked for now."""
+    began = time.monotonic()
+    why = ""
+    try:
+        async with asyncio.timeout(ASK_S):
+            currency = await panel.read_balance()
+    except ProviderError as error:
+        why = error.what
+    except TimeoutError:
+        why = f"no answer within {ASK_S:.0f} s"
+    else:
+        if currency not in {None, panel.rules.currency}:
+            why = f"says that it bills in {currency}, not {panel.rules.currency}"
+    step()
+    answered = panel.balance_ms is not None
+    return described(panel, answered, round((time.monotonic() - began) * 1000), why)
+
+
+def described(panel: Panel, answers: bool | None, ms: int | None, why: str = "") -> Line:
+    snapshot = panel.snapshot
+    return Line(
+        panel=panel.name,
+        currency=panel.rules.currency,
+        balance=None if panel.balance is None else wire(panel.balance),
+        worth=None if panel.funds is None else wire(panel.funds.quantize(Decimal("0.01"))),
+        low=panel.low,
+        usable=None if snapshot is None else len(panel.rows),
+        skipped=None if snapshot is None else len(snapshot.skipped),
+        list_age_s=None if snapshot is None else max(0, int(time.time() - snapshot.fetched_ms / 1000)),
+        answers=answers,
+        ms=ms,
+        why=why,
+    )

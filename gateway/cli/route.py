@@ -1,0 +1,235 @@
+"""panelmux route: where an order would go, and why."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlencode
+
+import click
+import msgspec
+
+from gateway.api_v2.fields import order_fields
+from gateway.api_v2.form import read_form
+from gateway.catalog import Catalog, Service
+from gateway.cli import output
+from gateway.cli.failure import Failure
+from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
+from gateway.cli.opened import settled
+from gateway.cli.panel import asked
+from gateway.cli.reached import catalog_of, known_ledger, ruled, sold
+from gateway.cli.text import clean
+from gateway.errors import GatewayError
+from gateway.money import price, wire
+from gateway.orders import Orders
+from gateway.routing import Decision
+from gateway.settings import Settings
+from providers.service_types import PER_ORDER, TYPES, OrderFields
+
+_STAND_INS: Final[Mapping[str, str]] = {
+    "link": "https://link.example/post",
+    "device": "1",
+    "type_of_traffic": "3",
+    "delay": "0",
+    "answer_number": "1",
+    "country": "US",
+}
+"""What is asked for where the command line does not say; lists get as many lines as units are wanted."""
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True):
+    """One offer as --json writes it: with its place, or with the reason why it is left out."""
+
+    place: int | None
+    panel: str
+    remote_service: str
+    cost: str | None
+    margin: str | None
+    health: float | None
+    funds: str | None
+    why: str
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """The decision as --json writes it; amounts in `currency`."""
+
+    service: int
+    name: str
+    type: str
+    policy: str
+    currency: str
+    rate: str
+    units: int
+    charge: str
+    offers: tuple[Offer, ...]
+
+
+@click.group()
+def command() -> None:
+    """Where an order would go, and why."""
+
+
+@command.command(
+    cls=Leaf,
+    examples=(
+        "panelmux route explain 1 --quantity 1000",
+        "panelmux route explain 1 --quantity 100 --runs 5 --interval 30 --json",
+        "panelmux route explain 7 --field comments=Nice --field username=someone",
+    ),
+)
+@click.argument("service", type=click.IntRange(min=1))
+@click.option("--quantity", type=click.IntRange(min=1), default=1000, show_default=True, help="Units, of one run.")
+@click.option("--link", help="The link; conditions of routes may look at it.")
+@click.option("--runs", type=click.IntRange(min=1), help="Drip-feed: how many times.")
+@click.option("--interval", type=click.IntRange(min=1), help="Drip-feed: minutes between runs.")
+@click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="Any other field of the order.")
+@click.option("--live", is_flag=True, help="Fetch the panels' lists anew.")
+@click.option("--offline", is_flag=True, help="Ask no panel, not even for our balance there.")
+@rules_option
+@ledger_option
+@json_option
+def explain(
+    *,
+    service: int,
+    quantity: int,
+    link: str | None,
+    runs: int | None,
+    interval: int | None,
+    fields: tuple[str, ...],
+    live: bool,
+    offline: bool,
+    rules: str | None,
+    ledger: str | None,
+    as_json: bool,
+) -> None:
+    """Say which panels could take an order, in which order they would be asked, and why the others would not.
+
+    Nothing is bought. Lists are the last good ones; our balances at the panels are asked for. Health is what a running
+    gateway has seen, and unknown here: every panel counts as healthy.
+    """
+    if live and offline:
+        raise click.UsageError("say one of --live and --offline")
+    given = dict(_pair(field) for field in fields)
+    named = {"link": link, "runs": runs, "interval": interval}
+    given |= {name: str(value) for name, value in named.items() if value is not None}
+    settings = settled(rules=rules, ledger=ledger)
+    explained = asyncio.run(_explain(settings, service, quantity, given, live=live, offline=offline))
+    if as_json:
+        output.document(explained)
+    else:
+        _print(explained)
+
+
+def _pair(field: str) -> tuple[str, str]:
+    name, equals, value = field.partition("=")
+    if not equals or not name:
+        raise click.UsageError(f'--field "{field}": wanted NAME=VALUE, such as comments=Nice')
+    return name, value
+
+
+async def _explain(
+    settings: Settings, id: int, quantity: int, given: Mapping[str, str], *, live: bool, offline: bool
+) -> Explained:
+    rules = ruled(settings)
+    async with known_ledger(settings) as ledger, catalog_of(settings, rules, live=live, offline=offline) as looked:
+        catalog = looked.tell()
+        service = sold(catalog, id)
+        fields = _fields(service, quantity, given)
+        if not offline:
+            names = {route.panel for route in service.routes}
+            for line in await asyncio.gather(*(asked(catalog.panels[name]) for name in sorted(names))):
+                if not line.answers:
+                    output.say(f"{line.panel}: balance: {line.why}")
+        orders = Orders(ledger, catalog, sync_wait_s=settings.sync_wait_s, placing_s=settings.placing_s)
+        return _explained(catalog, service, fields, orders.decision(service, fields))
+
+
+def _fields(service: Service, quantity: int, given: Mapping[str, str]) -> OrderFields:
+    """The order as the edge would read it, or the failure that the customer would be told."""
+    stand_ins = {}
+    for field in msgspec.structs.fields(TYPES[service.type]):
+        if field.name == "quantity" or (field.name in {"min", "max"} and field.required):
+            stand_ins[field.name] = str(quantity)
+        elif field.type == tuple[str, ...]:
+            stand_ins[field.name] = "\n".join(f"line {number}" for number in range(min(quantity, service.max)))
+        elif field.required:
+            stand_ins[field.name] = _STAND_INS.get(field.name, "x")
+    form = read_form(b"", urlencode({**stand_ins, **given}).encode(), b"application/x-www-form-urlencoded")
+    try:
+        return order_fields(form, service)
+    except GatewayError as refusal:
+        raise Failure(f'service {service.id}: the customer would be told "{refusal.words}"') from None
+
+
+def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision: Decision) -> Explained:
+    charge = price(service.rate, fields.units(), per_order=service.type in PER_ORDER)
+    funds = {name: None if panel.funds is None else wire(panel.funds) for name, panel in catalog.panels.items()}
+    choices = tuple(
+        Offer(
+            place=place,
+            panel=choice.panel,
+            remote_service=choice.remote_service,
+            cost=wire(choice.cost),
+            margin=wire(charge - choice.cost),
+            health=round(choice.score, 2),
+            funds=funds.get(choice.panel),
+            why="",
+        )
+        for place, choice in enumerate(decision.choices, 1)
+    )
+    left_out = tuple(
+        Offer(
+            place=None,
+            panel=out.panel,
+            remote_service=out.remote_service,
+            cost=None,
+            margin=None,
+            health=None,
+            funds=funds.get(out.panel),
+            why=out.why,
+        )
+        for out in decision.left_out
+    )
+    return Explained(
+        service=service.id,
+        name=service.name,
+        type=service.type,
+        policy=decision.policy.value,
+        currency=catalog.rules.currency,
+        rate=wire(service.rate),
+        units=fields.units(),
+        charge=wire(charge),
+        offers=choices + left_out,
+    )
+
+
+def _print(explained: Explained) -> None:
+    per = "an order" if explained.type in PER_ORDER else "1000"
+    output.facts(
+        [
+            ("service", f"{explained.service} {clean(explained.name)} ({explained.type})"),
+            ("rate", f"{explained.rate} {explained.currency} per {per}"),
+            ("charge", f"{explained.charge} {explained.currency} for {explained.units} units"),
+            ("policy", explained.policy),
+        ]
+    )
+    print()
+    output.table(
+        output.columns(
+            ">", "panel", "service", ">cost", ">left over", ">health", ">our funds there", "left out because"
+        ),
+        [
+            (
+                "" if offer.place is None else str(offer.place),
+                offer.panel,
+                offer.remote_service,
+                offer.cost or "",
+                offer.margin or "",
+                "" if offer.health is None else f"{offer.health:.2f}",
+                offer.funds or "?",
+                offer.why,
+            )
+            for offer in explained.offers
+        ],
+    )
+    if not any(offer.place for offer in explained.offers):
+        output.say("nobody can take this order now: the customer would be told that the service is not available")

@@ -1,0 +1,92 @@
+"""panelmux serve: run the gateway."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import click
+import msgspec
+
+from gateway import logs, server
+from gateway.accounts import pepper
+from gateway.app import Gateway
+from gateway.cli import output
+from gateway.cli.failure import Exit, Failure
+from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
+from gateway.cli.opened import settled
+from gateway.cli.reached import ruled
+from gateway.rules.model import Rules
+from gateway.settings import Settings
+
+
+class Serving(msgspec.Struct, frozen=True):
+    """Written by --json once the gateway listens."""
+
+    url: str
+    version: str
+
+
+@click.command(
+    cls=Leaf,
+    examples=(
+        "panelmux serve",
+        "panelmux serve --host 0.0.0.0 --port 80 --ledger sqlite:////var/lib/panelmux/ledger.db",
+    ),
+)
+@click.option(
+    "--host", envvar="PANELMUX_HOST", show_envvar=True, show_default="127.0.0.1", metavar="ADDRESS", help="Listen here."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    envvar="PANELMUX_PORT",
+    show_envvar=True,
+    show_default="8080",
+    help="And here; 0 is any free one.",
+)
+@rules_option
+@ledger_option
+@json_option
+def command(*, host: str | None, port: int | None, rules: str | None, ledger: str | None, as_json: bool) -> None:
+    """Run the gateway until SIGINT or SIGTERM; orders that are being placed are finished first.
+
+    It ends with 3 when the rules are invalid, with 4 when the address or the ledger is in use. Customers call
+    /api/v2; /healthz, /readyz and /metrics are for machines.
+    """
+    settings = settled(host=host, port=port, rules=rules, ledger=ledger)
+    found = ruled(settings)
+    logs.configure(settings.log, secrets(settings, found))
+    for warning in found.warnings:
+        output.say(f"warning: {warning}")
+    with listening(settings.host, settings.port) as opened:
+        asyncio.run(_serve(settings, found, opened, as_json=as_json))
+
+
+def secrets(settings: Settings, rules: Rules) -> tuple[str, ...]:
+    """What no log line may hold: our keys at panels, and what customers' keys are hashed with."""
+    hashing = pepper(settings)
+    return (*(panel.key for panel in rules.panels.values()), settings.pepper or "", hashing.hex())
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """The listening socket, or a failure that names the address."""
+    try:
+        opened = server.listen(host, port)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Failure(f"{host}:{port}: {why}; --host and --port choose another", Exit.UNREACHABLE) from None
+    with opened:
+        yield opened
+
+
+async def _serve(settings: Settings, rules: Rules, opened: socket.socket, *, as_json: bool) -> None:
+    def started(url: str) -> None:
+        output.say(f"panelmux {version('panelmux')} listens on {url}/api/v2; rules {settings.rules}, {settings.ledger}")
+        if as_json:
+            output.line(Serving(url, version("panelmux")))
+
+    async with Gateway(settings, rules) as gateway:
+        await server.serve(gateway, opened, started=started)

@@ -1,0 +1,130 @@
+"""One panel's circuit: whether orders may go there, and how well it has done lately. Pure: time is an argument.
+
+    closed       orders go there
+    open         they do not, for a pause
+    half-open    the pause is over: the panel may be asked for its balance, never for an order, and how that ends
+                 closes the circuit or opens it again for twice as long
+
+Pauses also grow when a circuit opens again soon after it closed: some panels answer `balance` while every `add` fails.
+"""
+
+from math import exp2
+from typing import Final
+
+import msgspec
+
+from providers.errors import ProviderError, Reason, Refused, Throttled
+
+IN_A_ROW: Final = 5  # failures that open the circuit
+SHARE: Final = 0.5  # of lately's outcomes failing, that opens it too
+FIRST_PAUSE_S: Final = 5.0
+LONGEST_PAUSE_S: Final = 300.0
+CALM: Final = 20  # successes in a row after which the next pause is a first one again
+
+_FADING: Final = 0.95  # what an outcome counts after each further one: some 20 count
+_ENOUGH: Final = 8.0  # weight of outcomes before their share says anything
+_HALF_LIFE_S: Final = 600.0  # of what the score knows, while nothing new comes
+_PRIOR: Final = 2.0  # successes that a panel is thought to have had before the first
+_LATENCY_SHARE: Final = 0.1  # of the score, lost by a panel that takes _SLOW_S or longer
+_SLOW_S: Final = 20.0
+_JITTER: Final = 0.2  # of a pause, either way
+
+_PANEL_FAILS: Final = frozenset({Reason.KEY, Reason.ACCOUNT, Reason.RATE_LIMIT, Reason.MAINTENANCE, Reason.EDGE})
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a panel; times are seconds of one monotonic clock.
+
+    Attributes:
+        good, bad: outcomes lately, each counting less with every one after it.
+        streak: successes in a row, or failures in a row as a negative number.
+        latency_s: of answered calls, lately; None before the first.
+        observed_s: when the last outcome came.
+        pause_s: the last pause without its jitter; 0 = none, or long overcome.
+        probe_s: when the panel may be asked again; None = the circuit is closed.
+        quiet_s: until when the panel asked to be left alone.
+    """
+
+    good: float = 0.0
+    bad: float = 0.0
+    streak: int = 0
+    latency_s: float | None = None
+    observed_s: float = 0.0
+    pause_s: float = 0.0
+    probe_s: float | None = None
+    quiet_s: float = 0.0
+
+
+def closed(health: Health, now: float) -> bool:
+    """Whether orders may go there."""
+    return health.probe_s is None and now >= health.quiet_s
+
+
+def probe_due(health: Health, now: float) -> bool:
+    """Whether the circuit is half-open: one harmless call may tell if the panel is back."""
+    return health.probe_s is not None and now >= max(health.probe_s, health.quiet_s)
+
+
+def score(health: Health, now: float) -> float:
+    """From 0 (never works) to 1 (always does, or is new); fading towards 1 while nothing is heard of the panel."""
+    known = exp2(-max(now - health.observed_s, 0.0) / _HALF_LIFE_S)
+    successes, failures = _PRIOR + health.good * known, health.bad * known
+    slowness = min((health.latency_s or 0.0) / _SLOW_S, 1.0)
+    return successes / (successes + failures) * (1 - _LATENCY_SHARE * slowness)
+
+
+def counts_as_failure(error: ProviderError) -> bool:
+    """Whether an error speaks against the panel. A refusal for the order's own sake, or for lack of funds, does not."""
+    return not isinstance(error, Refused) or error.reason in _PANEL_FAILS
+
+
+def observed(
+    health: Health, error: ProviderError | None, latency_s: float, now: float, *, jitter: float = 0.5
+) -> Health:
+    """Take in how one call ended: None is a success. `jitter` from 0 to 1 spreads the pauses of several nodes.
+
+    An outcome that comes while the circuit is open, before a probe is due, was on its way when it opened: it counts,
+    but neither closes the circuit nor lengthens the pause.
+    """
+    failed = error is not None and counts_as_failure(error)
+    health = _counted(health, failed=failed, latency_s=latency_s, now=now)
+    if isinstance(error, Throttled) and error.retry_after_s is not None:
+        quiet_s = now + min(error.retry_after_s, LONGEST_PAUSE_S)
+        health = msgspec.structs.replace(health, quiet_s=max(health.quiet_s, quiet_s))
+    if health.probe_s is None:
+        return _opened(health, now, jitter) if failed and _is_too_much(health) else _calmed(health)
+    if now < health.probe_s:
+        return health
+    return _opened(health, now, jitter) if failed else _closed_again(health)
+
+
+def _counted(health: Health, *, failed: bool, latency_s: float, now: float) -> Health:
+    good, bad, mean = health.good * _FADING, health.bad * _FADING, health.latency_s
+    return msgspec.structs.replace(
+        health,
+        good=good if failed else good + 1,
+        bad=bad + 1 if failed else bad,
+        streak=min(health.streak, 0) - 1 if failed else max(health.streak, 0) + 1,
+        latency_s=mean if failed else latency_s if mean is None else mean + (latency_s - mean) * (1 - _FADING),
+        observed_s=now,
+    )
+
+
+def _is_too_much(health: Health) -> bool:
+    total = health.good + health.bad
+    return health.streak <= -IN_A_ROW or (total >= _ENOUGH and health.bad >= SHARE * total)
+
+
+def _opened(health: Health, now: float, jitter: float) -> Health:
+    pause_s = min(max(2 * health.pause_s, FIRST_PAUSE_S), LONGEST_PAUSE_S)
+    probe_s = now + pause_s * (1 - _JITTER + 2 * _JITTER * jitter)
+    return msgspec.structs.replace(health, pause_s=pause_s, probe_s=probe_s)
+
+
+def _closed_again(health: Health) -> Health:
+    """What led to the opening counts a tenth from now on: enough for the score, too little to open again."""
+    return msgspec.structs.replace(health, probe_s=None, good=health.good / 10, bad=health.bad / 10)
+
+
+def _calmed(health: Health) -> Health:
+    return msgspec.structs.replace(health, pause_s=0.0) if health.streak >= CALM and health.pause_s else health

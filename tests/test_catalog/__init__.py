@@ -1,0 +1,1 @@
+"""What is sold, how lists are kept, and the tasks that keep them."""

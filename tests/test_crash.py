@@ -1,0 +1,108 @@
+"""`kill -9` at every await of placing an order: after a restart nothing is bought twice and nothing is forgotten."""
+
+import asyncio
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.app import Gateway
+from gateway.ledger.records import AttemptState
+from providers.sandbox import Sandbox
+from tests.crash_child import rules
+from tests.running import settings, until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+CATALOGUE = [{"service": 1, "name": "Likes", "type": "Default", "category": "C", "rate": "1.00", "min": 1, "max": 1000}]
+LINK = "https://x.example/p/{}"
+MOST_STEPS = 120  # far beyond what placing takes today; the loop ends at the first placing that survives
+
+
+def sandbox(name: str, faults: str = "") -> Sandbox:
+    return Sandbox(name, key="panel-key", catalogue=CATALOGUE, faults=faults)
+
+
+async def killed_at(step: int, where: str, folder: Path, urls: list[str]) -> tuple[bool, object]:
+    """Run a gateway that dies at `step`, send it one order; whether it died, and what the customer was told."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.crash_child", str(folder), where, str(step), *urls, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    _, url, key = (await child.stdout.readline()).decode().split()
+    form = {"key": key, "action": "add", "service": "1", "link": LINK.format(step), "quantity": "10"}
+    told: object = None
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.post(url, data=form) as answer:
+                told = await answer.json()
+        except aiohttp.ClientError:
+            told = None
+    if told is not None:
+        child.terminate()
+    await child.stdout.read()
+    code = await child.wait()
+    assert code in {0, -9}, code
+    return code == -9, told
+
+
+async def check_after(step: int, told: object, folder: Path, sandboxes: list[Sandbox], urls: list[str]) -> None:
+    """Start again on the same ledger, let it work, and compare it with what the panels did."""
+    link = LINK.format(step)
+    async with Gateway(settings(folder), rules(urls)) as gateway:
+        orders = [order for order in await gateway.ledger.list_orders(limit=10_000) if order.link == link]
+        bought = [(box, entry) for box in sandboxes for entry in box.journal if entry.fields.get("link") == link]
+        assert len(bought) <= 1, f"bought {len(bought)} times"
+        assert len(orders) <= 1, f"written {len(orders)} times"
+        if isinstance(told, dict) and "order" in told:
+            assert [order.id for order in orders] == [told["order"]], "the customer was given an id that is not there"
+        attempts = await gateway.ledger.attempts(orders[0].id) if orders else []
+        assert not [attempt for attempt in attempts if attempt.state is AttemptState.SENDING]
+        for box, entry in bought:
+            (known,) = [attempt for attempt in attempts if attempt.panel == box.name]
+            assert known.state in {AttemptState.ACCEPTED, AttemptState.UNKNOWN}
+            assert known.remote_id in {str(entry.remote_id), None}
+        sends = [box.sends["add"] for box in sandboxes]
+        for order in orders:
+            live = await gateway.ledger.live([order.id])
+            if live:  # what is known to be bought is followed again
+
+                async def looked(order_id: int = order.id) -> bool:
+                    return any(event.what == "status" for event in await gateway.ledger.events(order_id))
+
+                await until(looked)
+        assert [box.sends["add"] for box in sandboxes] == sends, "a restart sent an order"
+        totals = await gateway.ledger.totals()
+        assert totals.sum == 0
+        assert totals.wrong == ()
+
+
+@pytest.mark.parametrize(
+    ("where", "faults"),
+    [("purchase", ""), ("purchase", "add:no_funds"), ("purchase", "add:fin_after"), ("request", "")],
+    ids=["bought at once", "failed over", "answer lost", "in the request"],
+)
+async def test_a_kill_at_any_await_of_placing_buys_nothing_twice_and_forgets_nothing(
+    where: str, faults: str, tmp_path: Path
+) -> None:
+    first, second = sandbox("p0", faults), sandbox("p1")
+    async with first.serve() as one, second.serve() as two:
+        urls = [one, two]
+        async with Gateway(settings(tmp_path), rules(urls)) as gateway:
+            account = await gateway.ledger.create_account("shop")
+            await gateway.ledger.topup(account.id, Decimal(100), "test")
+        died = 0
+        for step in range(1, MOST_STEPS):
+            dead, told = await killed_at(step, where, tmp_path, urls)
+            await check_after(step, told, tmp_path, [first, second], urls)
+            if not dead:
+                assert isinstance(told, dict)
+                assert "order" in told
+                break
+            died += 1
+        else:
+            pytest.fail(f"placing takes more than {MOST_STEPS} steps")
+        assert died >= 4
+        assert len(first.journal) + len(second.journal) >= 2

@@ -1,14 +1,23 @@
 """What every test stands on: asyncio under anyio, and no way out of this machine."""
 
 import ipaddress
+import logging
 import socket
 
 import pytest
+import structlog
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> None:
+    """A test may configure logging; the next one starts from here."""
+    structlog.reset_defaults()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
 
 
 @pytest.fixture(autouse=True)

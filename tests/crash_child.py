@@ -9,6 +9,7 @@ number of steps counted when a placing ends alive.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Coroutine, Generator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway import server
+from gateway import logs, server
 from gateway.app import Gateway
 from gateway.orders import Orders
 from gateway.orders.placing import Placing, Purchase
@@ -64,6 +65,7 @@ def rules(urls: list[str]) -> Rules:
 
 
 async def main(folder: str, where: str, step: int, urls: list[str]) -> None:
+    logs.configure("console", [], level=logging.ERROR)
     place, add = Placing._place, Orders.add
 
     async def stepped_place(self: Placing, purchase: Purchase) -> None:
@@ -80,6 +82,7 @@ async def main(folder: str, where: str, step: int, urls: list[str]) -> None:
     async with Gateway(settings(Path(folder)), rules(urls)) as gateway:
         account = await gateway.ledger.account("shop")
         assert account is not None
+        await gateway.catalog.until_ready()
         key, _ = await gateway.accounts.create_key(account.id)
 
         def started(url: str) -> None:

@@ -21,9 +21,7 @@ POST = "https://www.Instagram.com/p/AbC"
         (10, [10], [9, 11]),
     ],
 )
-def test_a_quantity_is_held_against_its_bound(
-    written: str | int, let_through: list[int], kept_out: list[int]
-) -> None:
+def test_a_quantity_is_held_against_its_bound(written: str | int, let_through: list[int], kept_out: list[int]) -> None:
     condition = Condition(quantity=written)
     assert [failing(condition, quantity, "") for quantity in let_through] == [None] * len(let_through)
     assert all(failing(condition, quantity, "") for quantity in kept_out)

@@ -18,8 +18,16 @@ from gateway.health import (
 )
 from providers.errors import ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
 
-AT: dict[str, str] = {"panel": "alpha", "action": "add"}
-DOWN = Unsent("refused", **AT)
+DOWN = Unsent("connection refused", panel="alpha", action="add")
+CUT = Unanswered("connection reset", panel="alpha", action="add")
+
+
+def refused(reason: Reason) -> Refused:
+    return Refused("no", reason, panel="alpha", action="add")
+
+
+def throttled(retry_after_s: float | None) -> Throttled:
+    return Throttled("slow down", panel="alpha", action="add", retry_after_s=retry_after_s)
 
 
 def after(health: Health, outcomes: str, now: float = 0.0) -> Health:
@@ -68,9 +76,10 @@ def test_one_failure_in_three_leaves_the_circuit_closed() -> None:
     assert closed(after(Health(), "++-" * 50), 0.0)
 
 
-def test_what_happened_long_ago_does_not_count() -> None:
-    bad_once = after(Health(), "--+" * 4)
-    assert closed(after(bad_once, "+" * 40 + "-+-+"), 0.0)
+def test_a_long_good_past_does_not_hide_a_bad_present() -> None:
+    health = after(Health(), "+" * 1000)
+    assert closed(after(health, "--+" * 3), 0.0)
+    assert not closed(after(health, "--+" * 10), 0.0)
 
 
 def test_only_a_failure_opens() -> None:
@@ -135,7 +144,7 @@ def test_after_many_successes_the_pause_is_a_first_one_again() -> None:
 
 
 def test_a_panel_that_asks_to_come_later_is_left_alone_so_long() -> None:
-    later = Throttled("slow down", retry_after_s=60.0, **AT)
+    later = throttled(60.0)
     health = observed(Health(), later, 0.1, 10.0)
     assert not closed(health, 69.9)
     assert closed(health, 70.0)
@@ -143,19 +152,19 @@ def test_a_panel_that_asks_to_come_later_is_left_alone_so_long() -> None:
 
 
 def test_a_panel_cannot_ask_to_be_left_alone_for_a_day() -> None:
-    health = observed(Health(), Throttled("slow down", retry_after_s=86400.0, **AT), 0.1, 0.0)
+    health = observed(Health(), throttled(86400.0), 0.1, 0.0)
     assert closed(health, LONGEST_PAUSE_S)
 
 
 def test_a_shorter_wish_does_not_end_a_longer_one() -> None:
-    health = observed(Health(), Throttled("slow down", retry_after_s=60.0, **AT), 0.1, 0.0)
-    health = observed(health, Throttled("slow down", retry_after_s=1.0, **AT), 0.1, 0.0)
+    health = observed(Health(), throttled(60.0), 0.1, 0.0)
+    health = observed(health, throttled(1.0), 0.1, 0.0)
     assert not closed(health, 59.0)
 
 
 def test_a_probe_waits_as_long_as_the_panel_asked() -> None:
     health = after(Health(), "-" * (IN_A_ROW - 1))
-    health = observed(health, Throttled("slow down", retry_after_s=60.0, **AT), 0.1, 0.0)
+    health = observed(health, throttled(60.0), 0.1, 0.0)
     assert not probe_due(health, 59.0)
     assert probe_due(health, 60.0)
 
@@ -194,13 +203,13 @@ def test_the_latency_of_failures_is_not_the_panels() -> None:
 @pytest.mark.parametrize(
     ("error", "speaks_against_it"),
     [
-        (Unsent("refused", **AT), True),
-        (Unanswered("reset", **AT), True),
-        (Throttled("slow down", **AT), True),
-        *((Refused("no", reason, **AT), True) for reason in (Reason.KEY, Reason.ACCOUNT)),
-        *((Refused("no", reason, **AT), True) for reason in (Reason.EDGE, Reason.MAINTENANCE, Reason.RATE_LIMIT)),
-        *((Refused("no", reason, **AT), False) for reason in (Reason.LINK, Reason.QUANTITY, Reason.DUPLICATE)),
-        *((Refused("no", reason, **AT), False) for reason in (Reason.FUNDS, Reason.ORDER, Reason.OTHER)),
+        (DOWN, True),
+        (CUT, True),
+        (throttled(None), True),
+        *((refused(reason), True) for reason in (Reason.KEY, Reason.ACCOUNT)),
+        *((refused(reason), True) for reason in (Reason.EDGE, Reason.MAINTENANCE, Reason.RATE_LIMIT)),
+        *((refused(reason), False) for reason in (Reason.LINK, Reason.QUANTITY, Reason.DUPLICATE)),
+        *((refused(reason), False) for reason in (Reason.FUNDS, Reason.ORDER, Reason.OTHER)),
     ],
 )
 def test_a_refusal_for_the_orders_own_sake_is_a_good_answer(error: ProviderError, speaks_against_it: bool) -> None:

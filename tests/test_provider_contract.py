@@ -66,7 +66,8 @@ async def _providers(dialect: str, url: str, key: str) -> AsyncIterator[tuple[Pr
 async def shop(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Shop]:
     dialect, front = request.param
     still = Tempo(pending=(3600, 3600), cancel=(0.01, 0.02), refill=(0.01, 0.02))  # orders move when the test says so
-    box = Sandbox("p1", key="panel-key", catalogue=wares.services(), balance=FUNDS, tempo=still)
+    funds = FUNDS if front == "sandbox" else 10 * FUNDS  # behind the gateway it is the account that runs dry
+    box = Sandbox("p1", key="panel-key", catalogue=wares.services(), balance=funds, tempo=still)
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(box.serve())
         key = "panel-key"

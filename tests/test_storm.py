@@ -10,7 +10,7 @@ import pytest
 
 from gateway.ledger.records import AttemptState
 from gateway.rules.model import Route, Rules, Service
-from providers.sandbox import FAULTS, Sandbox, Temper, Tempo
+from providers.sandbox import FAULTS, Entry, Sandbox, Temper, Tempo
 from tests.running import Selling, panel, selling, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -19,7 +19,7 @@ ORDERS = 2_000
 AT_ONCE = 100
 SHARE = 0.2  # of all adds meet a fault
 
-SLOW = {"drip": "2", "bomb": "8", "delay_before": "0.3", "delay_after": "0.3"}
+SLOW = {"rate_limit": "1", "drip": "2", "bomb": "8", "delay_before": "0.3", "delay_after": "0.3"}
 """Faults in a size that a test has time for; how they are is tested beside the transport."""
 
 CATALOGUE = [
@@ -95,7 +95,7 @@ async def test_2000_orders_through_a_storm_are_bought_once_or_known_to_be_open(t
             number: Service(routes=tuple(Route(panel=name, service=str(number)) for name in panels))
             for number in (1, 2, 3)
         }
-        overrides = {"sync_wait_s": 3.0, "drain_s": 2.0}
+        overrides = {"sync_wait_s": 3.0, "drain_s": 2.0, "balance_s": 0.5}
         async with selling(Rules(panels=panels, services=services), tmp_path, overrides=overrides) as shop:
 
             async def ready() -> bool:
@@ -115,23 +115,24 @@ async def _compare(shop: Selling, boxes: list[Sandbox], given: dict[str, int]) -
     """The journals against the ledger."""
     ledger = shop.gateway.ledger
     orders = {order.link: order for order in await ledger.list_orders(limit=10 * ORDERS)}
-    bought: dict[str, list[tuple[str, str]]] = {}
+    bought: dict[str, list[tuple[str, Entry]]] = {}
     for box in boxes:
         for entry in box.journal:
             if entry.action == "add":
-                bought.setdefault(entry.fields["link"], []).append((box.name, str(entry.remote_id)))
+                bought.setdefault(entry.fields["link"], []).append((box.name, entry))
     twice = {link: purchases for link, purchases in bought.items() if len(purchases) > 1}
     assert not twice, f"bought twice: {twice}"
-    for link, ((name, remote_id),) in bought.items():
+    for link, ((name, entry),) in bought.items():
         attempts = [attempt for attempt in await ledger.attempts(orders[link].id) if attempt.panel == name]
         assert len(attempts) == 1, f"{link}: {name} was asked {len(attempts)} times"
         known = attempts[0]
-        assert known.state in {AttemptState.ACCEPTED, AttemptState.UNKNOWN}, (link, known, remote_id)
-        if known.state is AttemptState.ACCEPTED:
-            assert known.remote_id == remote_id, (link, known)
+        assert known.state in {AttemptState.ACCEPTED, AttemptState.UNKNOWN}, (link, known, entry)
+        if known.state is AttemptState.ACCEPTED and entry.fault != "stale":
+            # `stale` hands out another order's id, whose own answer may have been lost: only its status can tell.
+            assert known.remote_id == str(entry.remote_id), (link, known, entry)
     for link, order in given.items():
         assert orders[link].id == order, "the customer was given an id that is not the order's"
-    states = Counter(attempt.state for order in orders.values() for attempt in await ledger.attempts(order.id))
+    states = Counter([attempt.state for order in orders.values() for attempt in await ledger.attempts(order.id)])
     assert states[AttemptState.SENDING] == 0
     assert states[AttemptState.UNKNOWN] > 0, "a storm without a lost answer proves little"
     assert states[AttemptState.NOT_SENT] + states[AttemptState.REFUSED] > 0

@@ -28,7 +28,8 @@ from tests.raw_panel import HEAD, Act, RawPanel, answer, closed_port, hang_up, r
 pytestmark = pytest.mark.anyio
 
 KEY = "c4nary/Secret+Key"
-QUICK = Limits(wait_s=0.05, connect_s=0.2, reach_s=0.2, add_s=0.15, read_s=0.15, list_s=0.15)
+SILENT = Limits(add_s=0.15, read_s=0.15)  # for panels that never finish
+UNREACHED = Limits(connect_s=0.2, reach_s=0.2)  # for those that are never reached
 ORDER = {"service": "1", "link": "https://x.example/p", "quantity": "100"}
 
 
@@ -43,7 +44,7 @@ class Naps:
 
 
 def transport(url: str, **options: Any) -> Transport:
-    given: dict[str, Any] = {"limits": QUICK, "allow_private": True, "sleep": Naps()} | options
+    given: dict[str, Any] = {"allow_private": True, "sleep": Naps()} | options
     return Transport("alpha", url, KEY, **given)
 
 
@@ -130,7 +131,7 @@ MAYBE_DONE = {
 @pytest.mark.parametrize("situation", MAYBE_DONE)
 async def test_the_panel_may_have_acted_and_is_not_asked_again(situation: str) -> None:
     async with RawPanel(MAYBE_DONE[situation]) as panel:
-        fault = await failure(panel.url)
+        fault = await failure(panel.url, limits=SILENT)
         await panel.gone()  # and the socket is given back
     assert type(fault) is Unanswered
     assert fault.evidence["phase"] in {"sent", "answering", "answered"}
@@ -187,7 +188,7 @@ async def test_nothing_left_when_the_name_is_not_known(monkeypatch: pytest.Monke
 async def test_nothing_left_when_the_lookup_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", never)
     naps = Naps()
-    fault = await failure("http://panel.example/api/v2", sleep=naps)
+    fault = await failure("http://panel.example/api/v2", limits=UNREACHED, sleep=naps)
     assert isinstance(fault, Unsent)
     assert fault.evidence["error"] == "ConnectionTimeoutError"
     assert naps.seconds == []  # who waited once goes to the next offer
@@ -207,7 +208,7 @@ async def test_nothing_left_into_a_black_hole() -> None:
         for sock in queued:
             sock.setblocking(False)
             sock.connect_ex(address)
-        fault = await failure(f"http://127.0.0.1:{address[1]}/api/v2")
+        fault = await failure(f"http://127.0.0.1:{address[1]}/api/v2", limits=UNREACHED)
         for sock in queued:
             sock.close()
     assert isinstance(fault, Unsent)
@@ -414,7 +415,7 @@ async def test_a_write_goes_again_once_a_connection_comes_about() -> None:
 async def test_a_connection_is_used_again_while_warm_and_not_once_it_rested(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now)
-    async with RawPanel(answer()) as panel, transport(panel.url, limits=Limits()) as line:
+    async with RawPanel(answer()) as panel, transport(panel.url) as line:
         await line.send("add", ORDER)
         now += 0.9
         await line.send("add", ORDER)
@@ -426,7 +427,7 @@ async def test_a_connection_is_used_again_while_warm_and_not_once_it_rested(monk
 
 @pytest.mark.parametrize("act", [silence(), raw(HEAD + b"Content-Length: 9\r\n\r\n{", end="hang")])
 async def test_a_cancelled_call_passes_on_the_cancellation_and_leaves_no_connection_to_reuse(act: Act) -> None:
-    async with RawPanel(act, answer()) as panel, transport(panel.url, limits=Limits()) as line:
+    async with RawPanel(act, answer()) as panel, transport(panel.url) as line:
         call = asyncio.create_task(line.send("add", ORDER))
         await panel.heard()
         call.cancel()
@@ -438,7 +439,7 @@ async def test_a_cancelled_call_passes_on_the_cancellation_and_leaves_no_connect
 
 
 async def test_a_thousand_cancellations_leave_every_permit_free() -> None:
-    async with RawPanel(answer()) as panel, transport(panel.url, in_flight=2, limits=Limits()) as line:
+    async with RawPanel(answer()) as panel, transport(panel.url, in_flight=2) as line:
         for _ in range(1000):
             call = asyncio.create_task(line.send("balance", {}))
             await asyncio.sleep(0)
@@ -504,7 +505,7 @@ async def test_a_bomb_is_cut_at_the_cap_and_takes_no_memory() -> None:
     async with RawPanel(answer(bomb, headers="Content-Encoding: gzip\r\n")) as panel:
         tracemalloc.start()
         try:
-            fault = await failure(panel.url, limits=Limits())
+            fault = await failure(panel.url)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
@@ -536,7 +537,7 @@ def test_an_add_has_longer_to_answer_than_a_read() -> None:
 
 
 async def test_a_good_certificate_is_believed(authority: Authority) -> None:
-    options = {"ssl_context": authority.trust(), "limits": Limits()}
+    options = {"ssl_context": authority.trust()}
     async with RawPanel(answer(), tls=authority.server()) as panel, transport(panel.url, **options) as line:
         assert (await line.send("add", ORDER)).status == 200
 
@@ -555,7 +556,7 @@ async def test_nothing_leaves_towards_a_certificate_that_is_not_good(
         server.set_ciphers("DEFAULT@SECLEVEL=0")
     naps = Naps()
     async with RawPanel(answer(), tls=server) as panel:
-        fault = await failure(panel.url, ssl_context=trusted, limits=Limits(), sleep=naps)
+        fault = await failure(panel.url, ssl_context=trusted, sleep=naps)
     assert isinstance(fault, Unsent)
     assert fault.evidence["phase"] == "connecting"
     assert panel.requests == []
@@ -564,7 +565,7 @@ async def test_nothing_leaves_towards_a_certificate_that_is_not_good(
 
 async def test_the_systems_list_is_trusted_where_nothing_else_is_said(authority: Authority) -> None:
     async with RawPanel(answer(), tls=authority.server()) as panel:
-        fault = await failure(panel.url, limits=Limits())
+        fault = await failure(panel.url)
     assert isinstance(fault, Unsent)
     assert fault.evidence["error"] == "ClientConnectorCertificateError"
     assert panel.requests == []
@@ -573,7 +574,8 @@ async def test_the_systems_list_is_trusted_where_nothing_else_is_said(authority:
 @pytest.mark.parametrize("act", [hang_up(), hang_up(reset=True), silence()], ids=["fin", "reset", "hang"])
 async def test_nothing_left_when_the_handshake_comes_to_nothing(act: Act, authority: Authority) -> None:
     async with RawPanel(act) as panel:
-        fault = await failure(panel.url.replace("http:", "https:"), ssl_context=authority.trust())
+        url = panel.url.replace("http:", "https:")
+        fault = await failure(url, ssl_context=authority.trust(), limits=UNREACHED)
     assert isinstance(fault, Unsent)
     assert fault.evidence["phase"] == "connecting"
     assert panel.requests == []

@@ -101,6 +101,7 @@ class Catalog:
         """Sell by the last good lists at once, and begin to fetch new ones, all panels side by side."""
         await asyncio.gather(*(sync.load() for sync in self._syncs.values()))
         await self._compile()
+        self._tried |= {name for name, panel in self.panels.items() if panel.snapshot is not None} - self._stale
         self._settled_now()
         for name, panel in self.panels.items():
             balances = Balances(panel, every_s=self._balance_s, clock=self._clock, sleep=self._sleep, draw=self._draw)
@@ -127,8 +128,8 @@ class Catalog:
 
     @property
     def ready(self) -> bool:
-        """Every panel has a list, or was asked for it once."""
-        return all(panel.snapshot is not None or name in self._tried for name, panel in self.panels.items())
+        """Every panel's list is compiled, or was asked for once in vain."""
+        return self._tried >= self.panels.keys()
 
     async def until_ready(self) -> None:
         await self._settled.wait()

@@ -218,10 +218,13 @@ class Sync:
 def _changed(
     old: tuple[RemoteService, ...] | None, new: tuple[RemoteService, ...]
 ) -> Mapping[str, RemoteService] | None:
-    """The new rows by id, the first of two with one id; None where they are as before."""
+    """The new rows by id, as they stand, the first of two with one id; None where they are as before."""
     if old == new:
         return None
-    return {row.remote_service: row for row in reversed(new)}
+    rows: dict[str, RemoteService] = {}
+    for row in new:
+        rows.setdefault(row.remote_service, row)
+    return rows
 
 
 def _unpacked(packed: bytes) -> Snapshot | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
+from unicodedata import normalize
 
 import click
 import msgspec
@@ -202,11 +203,16 @@ def best(text: str, among: Sequence[_T], words: Callable[[_T], str], limit: int)
         text,
         [words(one) for one in among],
         scorer=fuzz.token_set_ratio if len(text) > 3 else fuzz.partial_ratio,
-        processor=utils.default_process,
+        processor=_folded,
         score_cutoff=_ALIKE,
         limit=limit,
     )
     return [among[place] for _, _, place in found]
+
+
+def _folded(words: str) -> str:
+    """Panels write names in letters meant for mathematics; people search for them in plain ones."""
+    return utils.default_process(normalize("NFKC", words))
 
 
 def _print(lines: Sequence[Sold | Row | LeftOut], currency: str) -> None:

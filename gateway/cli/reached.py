@@ -39,7 +39,7 @@ class Looking:
 
 
 def ruled(settings: Settings) -> Rules:
-    """The rules, or RulesError with all mistakes. Commands tell what goes wrong themselves: logs are silent from here on."""
+    """The rules, or RulesError with all mistakes. Logs are silent from here on: commands tell what goes wrong."""
     found = rules.load(settings.rules, os.environ, PROVIDERS)
     logs.configure(settings.log, [panel.key for panel in found.panels.values()], level=logging.CRITICAL)
     return found

@@ -1,6 +1,7 @@
 """panelmux sandbox: one panel that behaves, or misbehaves as told."""
 
 import asyncio
+import shlex
 import signal
 from collections.abc import Mapping
 from decimal import Decimal
@@ -98,11 +99,8 @@ def command(
 ) -> None:
     """Run a panel on this machine until SIGINT or SIGTERM, to try rules, programs and bad days on.
 
-    \b
-    Faults are rules of the form action[:when…]:fault[=value][@probability], apart by ",":
-      add:reset_after@0.05     5 % of orders are taken and the connection is reset
-      add:3:silence_after      the third add only; "2-4" and "5-" work too
-      *:delay=0.2@0.1          a tenth of all calls is late
+    It answers the seven actions, keeps books, and misbehaves by --faults: action[:when]:fault[=value][@probability],
+    apart by commas. add:3:silence_after is the third add only, *:delay=0.2@0.1 a tenth of all calls.
     """
     if list_faults:
         _list_faults(as_json=as_json)
@@ -171,7 +169,9 @@ def _announce(sandbox: Sandbox, url: str, key: str, *, as_json: bool) -> None:
             ("faults", running.faults or "none"),
         ]
     )
-    print(f"\nfor the rules, with  export SANDBOX_KEY={key}\n\n{_rules(url, sandbox.currency)}", flush=True)
+    print(
+        f"\nexport SANDBOX_KEY={shlex.quote(key)}    # for these rules:\n\n{_rules(url, sandbox.currency)}", flush=True
+    )
     output.say("Ctrl-C stops")
 
 
@@ -203,13 +203,13 @@ def _list_faults(*, as_json: bool) -> None:
         output.document(lines)
         return
     output.table(
-        output.columns("fault", "value", "fits", "what it does"),
+        output.columns("fault", "fits", "what it does", "value"),
         [
             (
                 line.fault,
-                "" if line.value == "nothing" else f"{line.value} ({line.default})",
                 "any" if len(line.actions) >= 7 else ", ".join(line.actions),
                 line.says,
+                "" if line.value == "nothing" else f"{line.value}; else {line.default}",
             )
             for line in lines
         ],

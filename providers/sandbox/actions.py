@@ -67,6 +67,7 @@ class Actions:
         market = self.market
         for entry in entries:
             if entry.action == "add":
+                market.books.settle(entry.time)
                 market.books.next_id = entry.remote_id
                 fields = forms.read(entry.type, entry.fields)
                 market.add(self._listing_of(entry), fields, entry.time, entry.charge)

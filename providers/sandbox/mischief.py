@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -210,11 +210,8 @@ def _added(change: Callable[[object], object]) -> Callable[[object, Spoiled], ob
 
 def _states(reply: object) -> dict[str, State]:
     """The orders of a reply for many; of one order, it alone."""
-    if not isinstance(reply, dict):
-        return {}
-    if "status" in reply or "error" in reply:
-        return {"": reply}
-    return reply
+    told: State = reply if isinstance(reply, dict) else {}
+    return {"": told} if "status" in told or "error" in told else cast("dict[str, State]", told)
 
 
 def _shaped(reply: object, states: Mapping[str, object]) -> object:

@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import msgspec
 
@@ -52,26 +52,35 @@ class Listener:
         self._held = None
         self._server = await loop.create_server(lambda: _Connection(self), sock=held, backlog=_BACKLOG)
 
+    @property
+    def is_open(self) -> bool:
+        return self._server is not None
+
     def stop(self) -> None:
         """Refuse connections and reset those there are; the port stays ours."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._close_server()
+        if self._held is None:
             self._held = self._bound()
-        for connection in tuple(self.connections):
-            connection.reset()
+        self._reset_all()
 
     async def close(self) -> None:
-        self.stop()
+        self._close_server()
         if self._held is not None:
             self._held.close()
         for timer in self._timers:
             timer.cancel()
-        await asyncio.sleep(0)  # lets connections in that were accepted and not yet made
         while self.connections:
-            for connection in tuple(self.connections):
-                connection.reset()
+            self._reset_all()
             await asyncio.sleep(0)
+
+    def _close_server(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _reset_all(self) -> None:
+        for connection in tuple(self.connections):
+            connection.reset()
 
     def later(self, after_s: float, act: Callable[[], None]) -> None:
         """Act after so long, unless the listener is closed by then."""
@@ -103,8 +112,10 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_server gives no other
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # what create_server gives, whatever its class is called
+        if not self._listener.is_open:  # accepted just before
+            self.reset()
+            return
         self._listener.connections.add(self)
         greeting = self._listener.panel.greet()
         if greeting is not None:
@@ -122,7 +133,7 @@ class _Connection(asyncio.Protocol):
     def reset(self) -> None:
         """Close so that the other side reads a reset."""
         sock = self._transport.get_extra_info("socket")
-        if sock is not None and sock.fileno() >= 0:
+        if not self._transport.is_closing():
             with socket.socket(fileno=os.dup(sock.fileno())) as same:  # not every event loop's socket sets options
                 same.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._transport.abort()

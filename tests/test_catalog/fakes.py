@@ -1,17 +1,22 @@
 """Panels, a ledger, a clock and a sleep that do as the test says."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from gateway.catalog import Catalog
+from gateway.conditions import Condition
 from gateway.ledger.records import LedgerBusy
 from gateway.panels import Panel, exchange
 from gateway.rules import model
+from gateway.shared import InProcess
 from providers.base import Added, Balance, NewOrder, RefillStatus, Refusal, RemoteService, Requested, Services, Status
 from providers.errors import Unanswered
 
 T = TypeVar("T")
+
+Logs = list[MutableMapping[str, Any]]
 
 
 def row(remote_service: str, **fields: object) -> RemoteService:
@@ -83,7 +88,7 @@ def silence(panel: str = "alpha") -> Unanswered:
 
 
 class FakeLedger:
-    """The three methods that the catalogue uses, in memory."""
+    """The three methods that the catalogue uses, in memory. `held` makes `service_ids` wait once it is `reached`."""
 
     def __init__(self) -> None:
         self.snapshots: dict[str, bytes] = {}
@@ -91,6 +96,8 @@ class FakeLedger:
         self.ids: dict[tuple[str, str], int] = {}
         self.asked_ids: list[tuple[str, ...]] = []
         self.busy = False
+        self.held: asyncio.Event | None = None
+        self.reached = asyncio.Event()
 
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None:
         self._check()
@@ -103,6 +110,9 @@ class FakeLedger:
 
     async def service_ids(self, panel: str, remote_services: Sequence[str], *, first: int) -> Mapping[str, int]:
         self._check()
+        self.reached.set()
+        if self.held is not None:
+            await self.held.wait()
         self.asked_ids.append(tuple(remote_services))
         for remote in remote_services:
             self.ids.setdefault((panel, remote), first + len(self.ids))
@@ -186,3 +196,59 @@ def panels(of: model.Rules, clock: Clock, **providers: FakeProvider) -> Mapping[
         )
         for name, panel in of.panels.items()
     }
+
+
+PUBLISHED = rules("alpha", publish=(model.Publish(panel="alpha"),))
+
+ROUTED = rules(
+    "alpha",
+    "beta:EUR",
+    exchange={"EUR": Decimal("1.08")},
+    services={
+        7: model.Service(
+            routes=(
+                model.Route(panel="alpha", service="1"),
+                model.Route(panel="beta", service="2", weight=3, when=Condition(quantity=">= 100")),
+                model.Route(panel="alpha", service="99"),
+            )
+        )
+    },
+)
+
+
+class House:
+    """A catalogue and all that it stands on."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.sleep = Sleeper()
+        self.ledger = FakeLedger()
+        self.alpha = FakeProvider(numbered(4))
+        self.beta = FakeProvider(numbered(4, rate=Decimal(2)))
+        self.opened: list[Catalog] = []
+
+    def catalog(self, of: model.Rules) -> Catalog:
+        catalog = Catalog(
+            of,
+            panels(of, self.clock, alpha=self.alpha, beta=self.beta),
+            self.ledger,
+            InProcess(clock=self.clock),
+            catalogue_s=300,
+            balance_s=60,
+            clock=self.clock,
+            now_ms=self.clock.ms,
+            sleep=self.sleep,
+            draw=lambda: 0.5,
+        )
+        self.opened.append(catalog)
+        return catalog
+
+    async def started(self, of: model.Rules) -> Catalog:
+        catalog = self.catalog(of)
+        await catalog.start()
+        await catalog.until_ready()
+        return catalog
+
+
+def ids(catalog: Catalog) -> list[int]:
+    return [service.id for service in catalog.services()]

@@ -1,12 +1,11 @@
 """How one panel's list is kept: guarded, shared among nodes, kept over restarts, whatever fails."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+import threading
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
-from typing import Any
 
 import pytest
-import structlog
 
 from gateway.catalog.aside import Aside
 from gateway.catalog.sync import Outcome, Sync, pause_s
@@ -15,11 +14,20 @@ from gateway.shared import InProcess, Redis, Shared
 from providers.base import Services, Skipped
 from providers.errors import Reason, Refused, Throttled
 from tests.servers import Valkey
-from tests.test_catalog.fakes import Clock, FakeLedger, FakeProvider, listing, numbered, panels, row, rules, silence
+from tests.test_catalog.fakes import (
+    Clock,
+    FakeLedger,
+    FakeProvider,
+    Logs,
+    listing,
+    numbered,
+    panels,
+    row,
+    rules,
+    silence,
+)
 
 pytestmark = pytest.mark.anyio
-
-Logs = list[MutableMapping[str, Any]]
 
 EVERY_S = 300.0
 
@@ -32,12 +40,6 @@ def clock() -> Clock:
 @pytest.fixture
 def ledger() -> FakeLedger:
     return FakeLedger()
-
-
-@pytest.fixture
-def logs() -> Iterator[Logs]:
-    with structlog.testing.capture_logs() as captured:
-        yield captured
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +308,31 @@ def test_of_two_rows_with_one_id_the_first_counts(clock: Clock, ledger: FakeLedg
     node = Node(FakeProvider(twice), ledger, InProcess(), clock)
     asyncio.run(node.outcome())
     assert node.panel.rows["1"].name == "first"
+
+
+async def test_computing_is_done_off_the_loop_and_one_piece_at_a_time() -> None:
+    aside, loop_thread = Aside(), threading.get_ident()
+    first_began, first_may_end = threading.Event(), threading.Event()
+    order: list[str] = []
+
+    def first() -> int:
+        first_began.set()
+        first_may_end.wait()
+        order.append("first")
+        return threading.get_ident()
+
+    def second() -> int:
+        order.append("second")
+        return threading.get_ident()
+
+    one = asyncio.create_task(aside(first))
+    while not first_began.is_set():  # noqa: ASYNC110 - another thread tells
+        await asyncio.sleep(0)
+    other = asyncio.create_task(aside(second))
+    await asyncio.sleep(0)
+    first_may_end.set()
+    assert loop_thread not in {await one, await other}
+    assert order == ["first", "second"]
 
 
 class TestPause:

@@ -1,7 +1,7 @@
-"""A small shop for the tests: one row of every type, a clock to turn by hand, and a socket that tells how it was closed."""
+"""A small shop for the tests: a row of every type, a clock to turn by hand, a socket that tells how it was closed."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 from urllib.parse import urlencode, urlsplit
 
@@ -94,12 +94,12 @@ async def exchange(url: str, fields: Mapping[str, str]) -> Seen:
     raw = b""
     try:
         writer.write(head.encode() + body)
-        while not _is_whole(raw):
-            async with asyncio.timeout(0.3):
+        async with asyncio.timeout(0.3):
+            while not _is_whole(raw):
                 part = await reader.read(65_536)
-            if not part:
-                return Seen(raw, "closed")
-            raw += part
+                if not part:
+                    return Seen(raw, "closed")
+                raw += part
         return Seen(raw, "open")
     except TimeoutError:
         return Seen(raw, "open")
@@ -107,6 +107,12 @@ async def exchange(url: str, fields: Mapping[str, str]) -> Seen:
         return Seen(raw, "reset")
     finally:
         writer.close()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for what the panel does on its own."""
+    while not is_so():  # noqa: ASYNC110 - the panel has nothing to signal it with
+        await asyncio.sleep(0.005)
 
 
 def _is_whole(raw: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import aiohttp
@@ -122,7 +123,7 @@ async def test_lists_come_in_lines_or_commas_and_comments_only_in_lines(buyer: B
         ("Default", {"link": "two words"}, "Incorrect link"),
         ("Default", {"quantity": ""}, "Incorrect quantity"),
         ("Default", {"quantity": "1e3"}, "Incorrect quantity"),
-        ("Default", {"quantity": "٥٠٠"}, "Incorrect quantity"),
+        ("Default", {"quantity": "\u0665\u0660\u0660"}, "Incorrect quantity"),
         ("Default", {"quantity": "9"}, "Quantity less than minimal 10"),
         ("Default", {"quantity": "10001"}, "Quantity more than maximum 10000"),
         ("Default", {"quantity": "99999999999"}, "Incorrect quantity"),
@@ -149,7 +150,9 @@ async def test_a_wrong_order_is_refused_in_the_fields_words_and_costs_nothing(
     buyer: Buyer, panel: Sandbox, type: str, change: Mapping[str, str], words: str
 ) -> None:
     assert await buyer.add(type, **change) == {"error": words}
-    assert (panel.balance, panel.journal, panel.orders) == (100, [], {})
+    assert panel.balance == 100
+    assert not panel.journal
+    assert not panel.orders
 
 
 async def test_drip_feed_is_refused_where_it_is_not_sold(buyer: Buyer, panel: Sandbox) -> None:
@@ -405,11 +408,11 @@ async def test_a_status_set_by_hand_moves_the_money(buyer: Buyer, panel: Sandbox
     panel.set_status(order, "Partial", remains=100)
     assert (panel.state(order).remains, panel.balance) == (100, Decimal("99.2"))
     panel.set_status(order, "Canceled")
-    assert (panel.state(order).remains, panel.balance) == (500, 100)
+    assert (panel.state(order).remains, panel.balance) == (500, Decimal(100))
     panel.set_status(order, "Completed", start_count=12)
-    assert (panel.state(order).remains, panel.state(order).start_count, panel.balance) == (0, 12, 99)
+    assert (panel.state(order).remains, panel.state(order).start_count, panel.balance) == (0, 12, Decimal(99))
     panel.set_status(order, "Processing", remains=600)
-    assert (panel.state(order).remains, panel.balance) == (600, 99)
+    assert (panel.state(order).remains, panel.balance) == (600, Decimal(99))
     assert conserved(panel)
     with pytest.raises(Denied, match="Incorrect order ID"):
         panel.set_status(7, "Completed")
@@ -494,7 +497,7 @@ async def test_orders_of_others_take_ids_between_ours(clock: Clock) -> None:
     panel = Sandbox("alpha", key=KEY, catalogue=ROWS, clock=clock, crowd=5, first_order=10)
     replies: list[Any] = [panel.ask("add", service="2", link=LINK) for _ in range(50)]
     ids = [reply["order"] for reply in replies]
-    gaps = {after - before for before, after in zip(ids, ids[1:], strict=False)}
+    gaps = {after - before for before, after in pairwise(ids)}
     assert ids[0] == 10
     assert gaps <= set(range(1, 7))
     assert len(gaps) > 2
@@ -529,7 +532,7 @@ def _lived(seed: int, *, curious: bool) -> tuple[object, ...]:
     clock = Clock()
     temper = Temper(partial=0.3, canceled=0.3)
     panel = Sandbox("alpha", key=KEY, catalogue=ROWS, clock=clock, tempo=Tempo(), temper=temper, seed=seed, crowd=3)
-    for step in range(60):
+    for step in range(30):
         type = ("Default", "Subscriptions")[step % 2]
         panel.ask("add", service=SERVICES[type], **FIELDS[type])
         for _ in range(10):

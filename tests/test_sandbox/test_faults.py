@@ -6,15 +6,14 @@ import json
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from providers.sandbox import FAULTS, Sandbox, Tempo, fault_table, mischief
+from providers.sandbox import FAULTS, Sandbox, Tempo, fault_table, mischief, parse
 from providers.sandbox.panel import _IN_PLACE
-from tests.test_sandbox.shop import FIELDS, KEY, LINK, ROWS, Clock, Seen, exchange
+from tests.test_sandbox.shop import FIELDS, KEY, LINK, ROWS, Clock, Seen, exchange, until
 
 pytestmark = pytest.mark.anyio
 
@@ -118,8 +117,10 @@ ON_ADD: Mapping[str, tuple[str, Callable[[Seen], bool]]] = {
 def test_every_fault_of_add_is_seen_here_and_every_fault_is_made_somewhere() -> None:
     assert set(ON_ADD) == {name for name, fault in FAULTS.items() if "add" in fault.actions}
     for name, fault in FAULTS.items():
-        made = name in _IN_PLACE or mischief.is_said(name) or name.removesuffix("_before").removesuffix("_after") in (
-            mischief._WIRE
+        made = (
+            name in _IN_PLACE
+            or mischief.is_said(name)
+            or name.removesuffix("_before").removesuffix("_after") in (mischief._WIRE)
         )
         assert made, name
         assert fault.says.endswith("."), name
@@ -194,8 +195,7 @@ async def test_a_delayed_order_is_placed_though_its_buyer_has_gone(panel: Sandbo
             await session.post(url, data=ADD)
     assert not panel.journal
     async with asyncio.timeout(5):
-        while not panel.journal:
-            await asyncio.sleep(0.01)
+        await until(lambda: bool(panel.journal))
 
 
 async def test_an_order_answered_late_is_placed_at_once(panel: Sandbox, url: str) -> None:
@@ -235,7 +235,7 @@ async def _asked(panel: Sandbox, url: str, faults: str, **fields: str) -> Any:
 async def test_the_list_of_services_can_be_empty_halved_dear_or_a_page(panel: Sandbox, url: str) -> None:
     assert await _asked(panel, url, "services:empty", action="services") == []
     assert await _asked(panel, url, "services:halve", action="services") == [dict(row) for row in ROWS[:8]]
-    dear = await _asked(panel, url, "services:price=×100", action="services")
+    dear = await _asked(panel, url, "services:price=\u00d7100", action="services")
     assert [row["rate"] for row in dear] == ["200.0000"] * len(ROWS)
     cheap = await _asked(panel, url, "services:price=0.01", action="services")
     assert [Decimal(row["rate"]) for row in cheap] == [Decimal("0.02")] * len(ROWS)
@@ -243,9 +243,6 @@ async def test_the_list_of_services_can_be_empty_halved_dear_or_a_page(panel: Sa
     assert b"<html>" in (await exchange(url, {"key": KEY, "action": "services"})).body
     assert panel.ask("services") is not None
     assert await _asked(panel, url, "", action="services") == [dict(row) for row in ROWS]
-
-
-STATE = {"charge": "1.00", "start_count": "0", "status": "In progress", "remains": "500", "currency": "USD"}
 
 
 @pytest.mark.parametrize(
@@ -289,12 +286,17 @@ async def test_status_can_leave_out_a_field_or_change_its_shape(panel: Sandbox, 
     assert await _asked(panel, url, "status:lost_text", **one) == "Incorrect order ID"
     lost = await _asked(panel, url, "status:lost_text", **many)
     assert lost == {"23501": "Incorrect order ID", "23502": "Incorrect order ID", "7": {"error": "Incorrect order ID"}}
-    assert await _asked(panel, url, "balance:currency=EUR", action="balance") == {"balance": "998.00000", "currency": "EUR"}
+    assert await _asked(panel, url, "balance:currency=EUR", action="balance") == {
+        "balance": "998.00000",
+        "currency": "EUR",
+    }
 
 
 async def test_a_cancel_can_be_answered_and_ignored(panel: Sandbox, url: str) -> None:
     await exchange(url, ADD)
-    assert await _asked(panel, url, "cancel:ignored", action="cancel", orders="23501") == [{"order": 23_501, "cancel": 1}]
+    assert await _asked(panel, url, "cancel:ignored", action="cancel", orders="23501") == [
+        {"order": 23_501, "cancel": 1}
+    ]
     assert [entry.action for entry in panel.journal] == ["add"]
     clock = panel._clock
     assert isinstance(clock, Clock)
@@ -305,6 +307,7 @@ async def test_a_cancel_can_be_answered_and_ignored(panel: Sandbox, url: str) ->
 async def test_other_actions_meet_the_faults_of_all(panel: Sandbox, url: str) -> None:
     await exchange(url, ADD)
     panel.faults = "*:2-:reset_after, *:http_before=502"
+    assert panel.faults == parse("*:2-:reset_after, *:http_before=502")
     cancel = {"key": KEY, "action": "cancel", "orders": "23501"}
     assert (await exchange(url, cancel)).code == 502
     assert (await exchange(url, cancel)).end == "reset"
@@ -326,7 +329,7 @@ async def test_faults_of_a_wrong_key_do_nothing(panel: Sandbox, url: str) -> Non
     assert not panel.journal
 
 
-async def _weather(seed: int, tmp_path: Path) -> tuple[list[str], list[int]]:
+async def _weather(seed: int) -> tuple[list[str], list[int]]:
     clock = Clock()
     panel = Sandbox(
         "alpha",
@@ -343,10 +346,10 @@ async def _weather(seed: int, tmp_path: Path) -> tuple[list[str], list[int]]:
     return [call.fault for call in panel.calls], [entry.remote_id for entry in panel.journal]
 
 
-async def test_a_seed_gives_the_same_weather_again(tmp_path: Path) -> None:
-    faults, orders = await _weather(5, tmp_path)
-    assert (faults, orders) == await _weather(5, tmp_path)
-    assert faults != (await _weather(6, tmp_path))[0]
+async def test_a_seed_gives_the_same_weather_again() -> None:
+    faults, orders = await _weather(5)
+    assert (faults, orders) == await _weather(5)
+    assert faults != (await _weather(6))[0]
     assert set(faults) == {"", "http_after", "no_funds"}
     assert len(orders) == 40 - faults.count("no_funds")
 

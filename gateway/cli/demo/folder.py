@@ -1,0 +1,56 @@
+"""The demo's folder: rules that people may read and change, keys, journals and the ledger."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from gateway.cli.failure import Exit, Failure
+
+_MARK: Final = ".panelmux-demo"
+_OURS: Final = ("routing_rules.yaml", "*.key", "*.journal", "ledger.*", _MARK)
+
+
+class Folder:
+    """Paths in the folder, and what is made there once. Nothing is ever deleted that the demo did not make."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rules = path / "routing_rules.yaml"
+        self.ledger = path / "ledger.db"
+        self.customer = path / "customer.key"
+
+    def prepare(self, *, fresh: bool) -> None:
+        """Make the folder, or see that it is a demo's; `fresh`: without what an earlier run left."""
+        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / _MARK).exists():
+            raise Failure(f"{self.path}: not empty, and not made by a demo; --dir chooses another", Exit.MISUSE)
+        self.path.mkdir(parents=True, exist_ok=True)
+        if fresh:
+            for pattern in _OURS:
+                for left in self.path.glob(pattern):
+                    left.unlink()
+        (self.path / _MARK).touch()
+
+    def journal(self, panel: str) -> Path:
+        return self.path / f"{panel}.journal"
+
+    def panel_key(self, panel: str) -> Path:
+        """The file that holds our key at a sandbox panel; made at first use."""
+        file = self.path / f"{panel}.key"
+        if not file.exists():
+            keep(file, secrets.token_hex(16))
+        return file
+
+    def customer_key(self) -> str | None:
+        return self.customer.read_text().strip() if self.customer.exists() else None
+
+    def environment(self) -> str:
+        """What makes other commands look at the demo."""
+        return f"export PANELMUX_RULES={self.rules} PANELMUX_LEDGER=sqlite:///{self.ledger}"
+
+
+def keep(file: Path, text: str) -> None:
+    """Write a secret where only its owner reads it."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text + "\n")

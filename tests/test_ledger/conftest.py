@@ -1,0 +1,35 @@
+"""Every ledger there is, empty and open; and none leaves a test with sums that are wrong."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import gateway.ledger
+from gateway.ledger.protocol import Ledger
+from tests.test_ledger.samples import Clock
+
+LEDGERS: Final[Mapping[str, Callable[[Path], str]]] = {"sqlite": lambda folder: f"sqlite:///{folder}/ledger.db"}
+"""URLs by kind of ledger."""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=LEDGERS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return LEDGERS[request.param](tmp_path)
+
+
+@pytest.fixture
+async def ledger(url: str, clock: Clock) -> AsyncIterator[Ledger]:
+    opened = gateway.ledger.ledger(url, now_ms=clock)
+    await opened.open()
+    yield opened
+    totals = await opened.totals()
+    await opened.close()
+    assert totals.wrong == ()
+    assert totals.sum == 0

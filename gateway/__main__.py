@@ -88,18 +88,14 @@ class Panelmux(click.Group):
                 **extra,
             )
             sys.stdout.flush()
+        except SystemExit:
+            # Only a closed pipe makes click end the program itself, and as if something had failed.
+            code = _closed_pipe()
         except OSError as error:
             code = _closed_pipe() if error.errno == errno.EPIPE else _said(error, given)
         except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw is told
             code = _said(error, given)
         sys.exit(code or 0)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            # click would answer this one itself, with the code of a failure.
-            ctx.exit(_closed_pipe())
 
 
 def _said(error: Exception, given: Sequence[str]) -> int:

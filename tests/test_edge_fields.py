@@ -160,9 +160,11 @@ def test_a_link_with_a_control_character_in_it_is_refused(inside: str) -> None:
 
 
 def test_comments_are_non_empty_trimmed_lines_with_either_line_end() -> None:
-    fields = order(service("Custom Comments"), link=LINK, comments="\r\n one \r\n\n  \ntwo, and more | x\n\rthree\n\n")
-    assert fields == CustomComments(link=LINK, comments=("one", "two, and more | x", "three"))
-    assert fields.units() == 3
+    fields = order(
+        service("Custom Comments"), link=LINK, comments="\r\n one \r\n\n  \ntwo, and more | x\n\rthree\rfour\n\n"
+    )
+    assert fields == CustomComments(link=LINK, comments=("one", "two, and more | x", "three", "four"))
+    assert fields.units() == 4
 
 
 def test_a_single_comment_is_never_split_at_its_commas() -> None:

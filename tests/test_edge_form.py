@@ -87,6 +87,11 @@ def test_a_multipart_header_is_known_in_any_case_and_with_quotes() -> None:
     assert form(body, content_type=b'Multipart/Form-Data; charset=utf-8; boundary="b c"').one("action") == "balance"
 
 
+def test_a_multipart_header_set_by_hand_over_another_body_does_not_count() -> None:
+    assert form("key=k&action=balance", content_type=b"multipart/form-data").one("action") == "balance"
+    assert form('{"action": "balance"}', content_type=b"multipart/form-data").one("action") == "balance"
+
+
 def test_old_smartpanel_puts_everything_into_the_query() -> None:
     read = form(b"", b"key=k&action=status&order=5")
     assert (read.one("key"), read.one("order")) == ("k", "5")
@@ -271,7 +276,7 @@ def test_a_number_of_a_quarter_million_digits_costs_nothing() -> None:
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
-        (b"key=k", b"multipart/form-data"),
+        (b"key=k", b"multipart/form-data; boundary="),
         (b"key=k", b"multipart/form-data; boundary=----x"),
         (b"------x\r\n\r\nvalue\r\n------x--\r\n", b"multipart/form-data; boundary=----x"),
         (parts(("a", "b")), b"multipart/form-data; boundary=other"),

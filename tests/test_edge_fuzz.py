@@ -17,7 +17,7 @@ from providers.service_types import TYPES, OrderFields
 from tests.test_edge import ACTIONS, KEY, House, ordered, sold
 from tests.test_edge_fields import COMPLETE
 
-FUZZ: Final = settings(max_examples=150, deadline=None, database=None, derandomize=True)
+FUZZ: Final = settings(max_examples=100, deadline=None, database=None, derandomize=True)
 WRITES: Final = frozenset({"add", "refill", "cancel"})
 URLENCODED: Final = b"application/x-www-form-urlencoded"
 SERVICES: Final = dict(enumerate(TYPES, start=1))
@@ -124,7 +124,7 @@ KEYS = st.sampled_from([KEY, KEY, KEY, "wrong"])
 MORE = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=4)
 
 ABOUT_ORDERS = st.builds(
-    lambda key, action, about, id, more: [("key", key), ("action", action), (about, id), *more],
+    lambda key, action, about, which, more: [("key", key), ("action", action), (about, which), *more],
     KEYS,
     st.sampled_from(ACTIONS),
     st.sampled_from(["order", "orders", "refill", "refills"]),

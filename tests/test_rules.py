@@ -27,6 +27,9 @@ panels:
   alpha: {url: https://alpha.example/api/v2, key: "${ALPHA_KEY}"}
   beta: {url: https://beta.example/api/v2, key: "${BETA_KEY}"}
 """
+NUMBER = "a whole number from 1 to 2147483647"
+POLICIES = "one of cheapest, priority, weighted, healthiest"
+IN_THE_CLEAR = "http shows your key to everyone on the way; write https, or private: true for your own network"
 PARSERS = [yaml.BaseLoader, *([yaml.CBaseLoader] if yaml.__with_libyaml__ else [])]
 
 
@@ -268,8 +271,7 @@ def test_a_file_may_begin_with_a_byte_order_mark() -> None:
     ("text", "expected"),
     [
         ("exchnge: {}", '4:1: exchnge: no such key here; did you mean "exchange"?'),
-        ("zzz: 1", "4:1: zzz: no such key here; keys: panels, currency, exchange, policy, margin, min_margin, "
-         "rate_from, subscription_posts, services, publish"),
+        ("zzz: 1", f"4:1: zzz: no such key here; keys: {', '.join(written.RulesShape.__struct_fields__)}"),
         ("currency: NO", '4:11: currency: "NO" is not a currency code, like USD'),
         ("currency: UDS", '4:11: currency: "UDS" is not a currency; did you mean "USD"?'),
         ("currency: [USD]", "4:11: currency: must be a currency code, like USD"),
@@ -284,9 +286,8 @@ def test_a_file_may_begin_with_a_byte_order_mark() -> None:
         ('exchange: {euro: "1.2"}', '4:12: exchange.euro: "euro" is not a currency code, like USD'),
         ('exchange: {USD: "2"}', "4:17: exchange.USD: is the currency itself: one USD is one USD"),
         ("exchange: []", "4:11: exchange: must be keys and values"),
-        ("policy: cheapst", '4:9: policy: "cheapst" is not one of cheapest, priority, weighted, healthiest; '
-         'did you mean "cheapest"?'),
-        ("policy: 5", "4:9: policy: 5 is not one of cheapest, priority, weighted, healthiest"),
+        ("policy: cheapst", f'4:9: policy: "cheapst" is not {POLICIES}; did you mean "cheapest"?'),
+        ("policy: 5", f"4:9: policy: 5 is not {POLICIES}"),
         ("margin: 0.15", "4:9: margin: 0.15 is not a percentage, like 15%"),
         ("margin: 15", "4:9: margin: 15 is not a percentage, like 15%"),
         ('margin: "0.15"', '4:9: margin: "0.15" is not a percentage, like 15%'),
@@ -294,11 +295,12 @@ def test_a_file_may_begin_with_a_byte_order_mark() -> None:
         ("margin: 1001%", '4:9: margin: "1001%" is above 1000%'),
         ("rate_from: best", '4:12: rate_from: "best" is not one of dearest, cheapest'),
         ("subscription_posts: 0", "4:21: subscription_posts: 0 is not a whole number from 1 to 10000"),
-        ("services: {0: {routes: [alpha/1]}}", '4:12: services.0: "0" is not a whole number from 1 to 2147483647'),
-        ("services: {one: {routes: [alpha/1]}}", '4:12: services.one: "one" is not a whole number from 1 to 2147483647'),
-        ("services: {007: {routes: [alpha/1]}}", None),
+        ("services: {0: {routes: [alpha/1]}}", f'4:12: services.0: "0" is not {NUMBER}'),
+        ("services: {one: {routes: [alpha/1]}}", f'4:12: services.one: "one" is not {NUMBER}'),
+        ("services: {007: {routes: [alpha/1]}}", f'4:12: services.007: "007" is not {NUMBER}'),
+        ("services: {٣: {routes: [alpha/1]}}", f'4:12: services.٣: "٣" is not {NUMBER}'),
         ("services: {2147483648: {routes: [alpha/1]}}",
-         '4:12: services.2147483648: "2147483648" is not a whole number from 1 to 2147483647'),
+         f'4:12: services.2147483648: "2147483648" is not {NUMBER}'),
         ("services: {1: alpha/1}", "4:15: services.1: must be keys and values"),
         ("services: {1: {name: One}}", "4:15: services.1.routes: is missing"),
         ("services:\n  1:\n    name: One", "5:3: services.1.routes: is missing"),
@@ -329,9 +331,9 @@ def test_a_file_may_begin_with_a_byte_order_mark() -> None:
         ("services: {1: {routes: [alpha/1], name: 12}}", '4:41: services.1.name: 12 must be in quotes: "12"'),
         ("services: {1: {routes: [alpha/1], refill: yes}}", '4:43: services.1.refill: "yes" is not true or false'),
         ("services: {1: {routes: [alpha/1], min: 1.5}}",
-         "4:40: services.1.min: 1.5 is not a whole number from 1 to 2147483647"),
+         f"4:40: services.1.min: 1.5 is not {NUMBER}"),
         ("services: {1: {routes: [alpha/1], min: true}}",
-         "4:40: services.1.min: true is not a whole number from 1 to 2147483647"),
+         f"4:40: services.1.min: true is not {NUMBER}"),
         ("services: {1: {routes: [alpha/1], min: 9, max: 8}}", "4:40: services.1.min: min 9 is above max 8"),
         ("services: {1: {routes: [alpha/1], rate: 0.8}}", '4:41: services.1.rate: 0.8 must be in quotes: "0.8"'),
         ('services: {1: {routes: [alpha/1], rate: "0"}}', '4:41: services.1.rate: "0" is not above 0'),
@@ -346,21 +348,20 @@ def test_a_file_may_begin_with_a_byte_order_mark() -> None:
          '4:48: services.1.when.link: an empty glob matches no link; write one like "*instagram.com*"'),
         ("services: {1: {routes: [alpha/1], when: {link: []}}}",
          '4:48: services.1.when.link: an empty glob matches no link; write one like "*instagram.com*"'),
-        ("services: {1: {routes: [alpha/1], when: {link: [7]}}}", '4:49: services.1.when.link[0]: 7 must be in quotes: "7"'),
+        ("services: {1: {routes: [alpha/1], when: {link: [7]}}}",
+         '4:49: services.1.when.link[0]: 7 must be in quotes: "7"'),
         ('services: {1: {routes: [alpha/1], when: {quantty: "1"}}}',
          '4:42: services.1.when.quantty: no such key here; did you mean "quantity"?'),
         ("publish: [{panel: betta}]", '4:19: publish[0].panel: "betta" is not a panel; did you mean "beta"?'),
-        ("publish: [{panel: beta, ids: nwe}]", '4:30: publish[0].ids: "nwe" is not one of same, new; did you mean "new"?'),
-        ("publish: [{panel: beta, first: -1}]", "4:32: publish[0].first: -1 is not a whole number from 1 to 2147483647"),
+        ("publish: [{panel: beta, ids: nwe}]",
+         '4:30: publish[0].ids: "nwe" is not one of same, new; did you mean "new"?'),
+        ("publish: [{panel: beta, first: -1}]", f"4:32: publish[0].first: -1 is not {NUMBER}"),
         ("publish: [beta]", "4:11: publish[0]: must be keys and values"),
         ("publish: {panel: beta}", "4:10: publish: must be a list, one - a line"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_place_its_path_and_the_way_out(text: str, expected: str | None) -> None:
-    if expected is None:
-        assert rules(f"{PANELS}{text}\n").services
-    else:
-        assert mistakes(f"{PANELS}{text}\n") == [expected]
+def test_a_mistake_is_told_with_its_place_its_path_and_the_way_out(text: str, expected: str) -> None:
+    assert mistakes(f"{PANELS}{text}\n") == [expected]
 
 
 @pytest.mark.parametrize(
@@ -379,8 +380,7 @@ def test_a_mistake_is_told_with_its_place_its_path_and_the_way_out(text: str, ex
         ('{url: "https://a.example/#v2", key: "${ALPHA_KEY}"}',
          '2:16: panels.alpha.url: "https://a.example/#v2" has a # part, which no server sees'),
         ('{url: "http://a.example", key: "${ALPHA_KEY}"}',
-         "2:16: panels.alpha.url: http shows your key to everyone on the way; write https, or private: true for your "
-         "own network"),
+         f"2:16: panels.alpha.url: {IN_THE_CLEAR}"),
         ('{url: "https://192.168.1.9/", key: "${ALPHA_KEY}"}',
          '2:16: panels.alpha.url: "https://192.168.1.9/" is in a private network; say private: true if it is yours'),
         ('{url: "https://[::1]/", key: "${ALPHA_KEY}"}',
@@ -408,7 +408,8 @@ def test_a_mistake_is_told_with_its_place_its_path_and_the_way_out(text: str, ex
          "2:67: panels.alpha.in_flight: 1001 is not a whole number from 1 to 1000"),
         ('{url: https://a.example, key: "${ALPHA_KEY}", low_balance: 25}',
          '2:69: panels.alpha.low_balance: 25 must be in quotes: "25"'),
-        ('{url: https://a.example, key: "${ALPHA_KEY}", private: 1}', "2:65: panels.alpha.private: 1 is not true or false"),
+        ('{url: https://a.example, key: "${ALPHA_KEY}", private: 1}',
+         "2:65: panels.alpha.private: 1 is not true or false"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_panel_is_told_too(panel: str, expected: str) -> None:
@@ -493,7 +494,7 @@ def test_a_value_is_shown_short_and_without_what_a_terminal_acts_upon() -> None:
 
 
 def test_places_count_characters_and_not_bytes() -> None:
-    assert mistakes(f'{PANELS}services: {{1: {{name: "ключ 🔑", routes: [alhpa/1]}}}}\n')[0].startswith("4:40: ")
+    assert mistakes(f'{PANELS}services: {{1: {{name: "ключ 🔑", routes: [alhpa/1]}}}}\n')[0].startswith("4:41: ")
 
 
 # What is no YAML, and YAML that is too much
@@ -564,8 +565,7 @@ def test_what_yaml_allows_and_rules_do_not_is_a_mistake(text: str, expected: str
 def laughs(levels: int) -> str:
     """Each level holds the one before ten times."""
     lines = ["l0: &l0 [x, x, x, x, x, x, x, x, x, x]"]
-    for level in range(1, levels):
-        lines.append(f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]")
+    lines += [f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]" for level in range(1, levels)]
     return "\n".join(lines) + "\n"
 
 
@@ -574,7 +574,6 @@ def laughs(levels: int) -> str:
     [
         laughs(9),
         re.sub(r"\[(.*)\]", r"{<<: [\1]}", laughs(9).replace("[x, x, x, x, x, x, x, x, x, x]", "[{a: 1}, {b: 2}]")),
-        "x: [" + "1," * (VALUES + 1) + "]\n",
     ],
 )
 def test_a_file_that_grows_through_its_anchors_is_refused(text: str) -> None:
@@ -611,10 +610,10 @@ def test_a_file_that_cannot_be_read_is_a_mistake_like_others(tmp_path: Path) -> 
 def test_whatever_stands_in_a_file_it_is_rules_or_mistakes(text: str) -> None:
     for content in (text, f"{PANELS}{text}", f"{PANELS}services:\n  1:\n    routes: [alpha/1]\n    {text}"):
         try:
-            assert rules(content).panels
+            found: Rules | RulesError = rules(content)
         except RulesError as wrong:
-            assert wrong.mistakes
-            assert all(mistake.text for mistake in wrong.mistakes)
+            found = wrong
+        assert found.panels if isinstance(found, Rules) else found.mistakes
 
 
 # Keys
@@ -687,7 +686,13 @@ def test_a_key_of_digits_is_not_shown_either() -> None:
     assert "9081726354" not in str(error(text))
 
 
+def test_a_reference_must_stand_alone() -> None:
+    text = "panels:\n  alpha:\n    url: https://a.example\n    key: |\n      ${ALPHA_KEY}\n"
+    assert "panels.alpha.key: is not a reference to a key; write ${NAME}" in mistakes(text)[0]
+
+
 def test_a_key_that_was_found_shows_up_nowhere() -> None:
+    assert "sk_live" not in repr(written.PanelShape(url="https://a.example", key="sk_live"))
     found = load(EXAMPLE, ENVIRON)
     assert "key-of" not in repr(found)
     assert "key-of" not in repr(found.panels["alpha"])
@@ -701,14 +706,18 @@ def test_a_key_that_was_found_shows_up_nowhere() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("services: {1: {routes: [alpha/1, beta/1, alpha/1]}}", "4:42: services.1.routes[2]: alpha/1 stands here twice"),
+        ("services: {1: {routes: [alpha/1, beta/1, alpha/1]}}",
+         "4:42: services.1.routes[2]: alpha/1 stands here twice"),
         ('services: {1: {routes: [beta/2, alpha/1, {panel: alpha, service: 1, when: {quantity: "> 5"}}]}}', None),
-        ("services: {1: {routes: [alpha/1]}}", "3:9: panels.beta: nothing is bought there: no route and no publish names it"),
-        ('exchange: {EUR: "1"}\nservices: {1: {routes: [alpha/1, beta/1]}}', "4:17: exchange.EUR: no panel bills in it"),
+        ("services: {1: {routes: [alpha/1]}}",
+         "3:9: panels.beta: nothing is bought there: no route and no publish names it"),
+        ('exchange: {EUR: "1"}\nservices: {1: {routes: [alpha/1, beta/1]}}',
+         "4:17: exchange.EUR: no panel bills in it"),
         ("publish: [{panel: alpha}, {panel: beta}, {panel: alpha, name: X}]",
          "4:42: publish[2]: nothing is left for it: the whole of alpha is published above"),
         ("publish: [{panel: alpha, name: X}, {panel: beta}, {panel: alpha}]", None),
-        ("publish: [{panel: alpha, first: 7}, {panel: beta}]", "4:33: publish[0].first: is not used: ids are the panel's own"),
+        ("publish: [{panel: alpha, first: 7}, {panel: beta}]",
+         "4:33: publish[0].first: is not used: ids are the panel's own"),
         ("publish: [{panel: alpha, ids: new, first: 7}, {panel: beta}]", None),
         ("min_margin: 5%\nmargin: 1%\npublish: [{panel: alpha}, {panel: beta}]",
          "4:13: min_margin: is above margin: a route at the price a rate was made from is always left out"),
@@ -818,12 +827,9 @@ def test_the_schema_refuses_a_key_in_the_file() -> None:
 def test_the_schema_names_every_key() -> None:
     outline = msgspec.json.decode(schema())
     assert outline["$schema"].startswith("https://json-schema.org/")
-    for shape, model in [
-        ("RulesShape", Rules),
-        ("PanelShape", Panel),
-        ("ServiceShape", Service),
-        ("RouteShape", Route),
-    ]:
+    models: list[type[msgspec.Struct]] = [Rules, Panel, Service, Route, Publish]
+    for model in models:
         fields = {field.name for field in msgspec.structs.fields(model)} - {"version", "warnings"}
-        assert set(outline["$defs"][shape]["properties"]) == fields
-        assert outline["$defs"][shape]["additionalProperties"] is False
+        block = outline["$defs"][f"{model.__name__}Shape"]
+        assert set(block["properties"]) == fields
+        assert block["additionalProperties"] is False

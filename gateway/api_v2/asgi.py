@@ -48,23 +48,17 @@ async def read_body(receive: Receive, deadline_s: float) -> bytes:
         TimeoutError: not whole within `deadline_s` seconds.
         Gone: the client left.
     """
+    chunks, size = [], 0
     async with asyncio.timeout(deadline_s):
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body", False):
-            body: bytes = message.get("body", b"")
-            if len(body) > MAX_BODY:
-                raise TooLarge
-            return body
-        chunks, size = [], 0
-        while message["type"] == "http.request":
-            size += len(message.get("body", b""))
-            if size <= MAX_BODY:
-                chunks.append(message.get("body", b""))
-            if not message.get("more_body", False) or size > _DRAIN:
-                break
+        more = True
+        while more and size <= _DRAIN:
             message = await receive()
-        else:
-            raise Gone
+            if message["type"] == "http.disconnect":
+                raise Gone
+            chunk, more = message.get("body", b""), message.get("more_body", False)
+            size += len(chunk)
+            if size <= MAX_BODY:
+                chunks.append(chunk)
     if size > MAX_BODY:
         raise TooLarge
     return b"".join(chunks)

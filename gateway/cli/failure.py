@@ -1,5 +1,7 @@
 """How a command ends: its exit codes, and the failure that carries one."""
 
+import os
+import socket
 from enum import IntEnum
 from typing import Self
 
@@ -33,3 +35,10 @@ class Failure(click.ClickException):
     def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(message)
         self.code = code
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> Failure:
+    """The address cannot be had: which one, why, and what to do."""
+    is_named = error.errno is None or isinstance(error, socket.gaierror)
+    why = (error.strerror or str(error)) if is_named else os.strerror(error.errno or 0)
+    return Failure(f"{host}:{port}: {why.lower()}; --host and --port choose another", Exit.UNREACHABLE)

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.cli import output
 from gateway.cli.amount import Amount
-from gateway.cli.failure import Exit, Failure
+from gateway.cli.failure import cannot_listen
 from gateway.cli.leaf import Leaf, json_option
 from gateway.money import wire
 from providers.sandbox import FAULTS, STORM, Catalogue, FaultsError, Sandbox, Temper, Tempo, generate, load, parse
@@ -144,8 +144,7 @@ async def _run(sandbox: Sandbox, host: str, port: int, key: str, *, as_json: boo
             _announce(sandbox, url, key, as_json=as_json)
             await stop.wait()
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise Failure(f"{host}:{port}: {why}; --host and --port choose another", Exit.UNREACHABLE) from None
+        raise cannot_listen(host, port, error) from None
 
 
 def _announce(sandbox: Sandbox, url: str, key: str, *, as_json: bool) -> None:

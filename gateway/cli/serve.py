@@ -13,7 +13,7 @@ from gateway import logs, server
 from gateway.accounts import pepper
 from gateway.app import Gateway
 from gateway.cli import output
-from gateway.cli.failure import Exit, Failure
+from gateway.cli.failure import cannot_listen
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.reached import ruled
@@ -76,8 +76,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     try:
         opened = server.listen(host, port)
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise Failure(f"{host}:{port}: {why}; --host and --port choose another", Exit.UNREACHABLE) from None
+        raise cannot_listen(host, port, error) from None
     with opened:
         yield opened
 

@@ -24,6 +24,8 @@ class Told(msgspec.Struct, frozen=True):
 def told(error: Exception) -> Told:
     if isinstance(error, click.Abort):
         return Told(Exit.INTERRUPTED, ("panelmux: interrupted",))
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return Told(Exit.MISUSE, tuple(error.message.splitlines()))
     if isinstance(error, click.UsageError):
         return Told(Exit.MISUSE, (_usage(error),))
     if isinstance(error, click.ClickException):

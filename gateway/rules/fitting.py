@@ -1,10 +1,11 @@
 """Marked values as the shapes of the rules file: every value that does not fit is a mistake, and the rest goes on."""
 
+import re
 from contextlib import suppress
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET
@@ -12,32 +13,52 @@ from msgspec import UNSET
 from gateway.rules.marked import Leaf, Listing, Node, Table
 from gateway.rules.report import Path, Report, nearest, shown
 
+_WHOLE: Final = re.compile(r"[1-9][0-9]{0,17}")
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """A type taken apart: what of it a block, a list and a single value may be."""
+
+    shape: type[msgspec.Struct] | None
+    table: Any
+    items: Any
+    scalars: tuple[Any, ...]
+    may_be_empty: bool
+
 
 def fit(node: Node, kind: Any, path: Path, report: Report) -> Any:
     """What `node` says, as a `kind`: a struct, dict, tuple, scalar or union of them; UNSET where it does not fit."""
+    is_a = _taken_apart(kind)
+    if isinstance(node, Leaf) and node.value is None:
+        if is_a.may_be_empty:
+            return None
+        # A key whose lines are all commented out is an empty block.
+        if is_a.shape or is_a.table:
+            node = Table(place=node.place, entries={}, weight=1)
+        elif is_a.items:
+            node = Listing(place=node.place, items=(), weight=1)
+    if isinstance(node, Table) and is_a.shape is not None:
+        return _struct(node, is_a.shape, path, report)
+    if isinstance(node, Table) and is_a.table is not None:
+        return _dict(node, is_a.table, path, report)
+    if isinstance(node, Listing) and is_a.items is not None:
+        # An item that does not fit stays as UNSET, so that those after it keep their numbers.
+        return tuple([fit(item, get_args(is_a.items)[0], (*path, n), report) for n, item in enumerate(node.items)])
+    if isinstance(node, Leaf) and is_a.scalars:
+        return _scalar(node, is_a.scalars, path, report)
+    blocks = "keys and values" if is_a.shape or is_a.table else _words(is_a.scalars)
+    report.mistake(node.place, path, f"must be {'a list, one - a line' if is_a.items else blocks}")
+    return UNSET
+
+
+@cache
+def _taken_apart(kind: Any) -> _Kind:
     kinds = _options(kind)
     shape = next((k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)), None)
     items = next((k for k in kinds if get_origin(k) is tuple), None)
     table = next((k for k in kinds if get_origin(k) is dict), None)
-    if isinstance(node, Leaf) and node.value is None and NoneType not in kinds:
-        # A key whose lines are all commented out is an empty block.
-        if shape or table:
-            node = Table(place=node.place, entries={}, weight=1)
-        elif items:
-            node = Listing(place=node.place, items=(), weight=1)
-    if isinstance(node, Table) and shape is not None:
-        return _struct(node, shape, path, report)
-    if isinstance(node, Table) and table is not None:
-        return _dict(node, table, path, report)
-    if isinstance(node, Listing) and items is not None:
-        # An item that does not fit stays as UNSET, so that those after it keep their numbers.
-        return tuple([fit(item, get_args(items)[0], (*path, n), report) for n, item in enumerate(node.items)])
-    scalars = tuple(k for k in kinds if k not in {shape, items, table})
-    if isinstance(node, Leaf) and scalars not in {(), (NoneType,)}:
-        return _scalar(node, scalars, path, report)
-    wanted = "a list, one - a line" if items else "keys and values" if shape or table else _words(scalars)
-    report.mistake(node.place, path, f"must be {wanted}")
-    return UNSET
+    scalars = tuple(k for k in kinds if k not in {shape, items, table, NoneType})
+    return _Kind(shape, table, items, scalars, NoneType in kinds)
 
 
 def _struct(table: Table, shape: type[msgspec.Struct], path: Path, report: Report) -> Any:
@@ -63,7 +84,7 @@ def _dict(table: Table, kind: Any, path: Path, report: Report) -> dict[Any, Any]
         inside = (*path, word)
         value = fit(entry.node, value_kind, inside, report)
         try:
-            key = msgspec.convert(int(word) if word.isdecimal() and len(word) < 19 else word, key_kind)
+            key = msgspec.convert(int(word) if _WHOLE.fullmatch(word) else word, key_kind)
         except msgspec.ValidationError:
             report.mistake(entry.key, inside, f"{shown(word)} is not {_words((key_kind,))}")
             continue

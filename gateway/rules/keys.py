@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path as File
 from typing import Final
 
-from gateway.rules.marked import Leaf, Listing, Node, Table
+from gateway.rules.marked import Leaf, Listing, Node
 from gateway.rules.report import TELLING, Report
 from gateway.rules.shapes import PanelShape
 
@@ -50,25 +50,31 @@ def resolve(reference: str, environ: Mapping[str, str]) -> str:
 def hide_keys(node: Node, report: Report, path: tuple[str, ...] = ()) -> None:
     """Keep out of the report what stands where a key, or something meant to be one, may stand."""
     if isinstance(node, Leaf):
-        if _may_be_key(node, path):
+        if _is_suspect(path, node.text):
             report.hide(node.place, node.end)
     elif isinstance(node, Listing):
         for item in node.items:
             hide_keys(item, report, path)
-    elif isinstance(node, Table):
+    else:
         for word, entry in node.entries.items():
+            if _is_telling(path):
+                report.hide(entry.key, entry.key)
             hide_keys(entry.node, report, (*path, word))
         for word, dropped in node.dropped:
             hide_keys(dropped, report, (*path, word))
 
 
-def _may_be_key(leaf: Leaf, path: tuple[str, ...]) -> bool:
-    if _IN_ENVIRONMENT.fullmatch(leaf.text) or _IN_FILE.fullmatch(leaf.text):
+def _is_suspect(path: tuple[str, ...], text: str) -> bool:
+    """Whether `text` at `path` may be a key rather than a reference to one."""
+    if _IN_ENVIRONMENT.fullmatch(text) or _IN_FILE.fullmatch(text):
         return False
-    in_panel = path[:1] == ("panels",)
-    words = path[2:] if in_panel else path  # the second is the panel's name
-    if any(TELLING.search(word) for word in words):
-        return True
-    if words == ("url",):
-        return "@" in leaf.text
-    return in_panel and not (len(words) == 1 and words[0] in _PLAIN)
+    if path[:1] != ("panels",):
+        return _is_telling(path)
+    if path[2:] == ("url",):
+        return "@" in text
+    return not (len(path) == 3 and path[2] in _PLAIN)
+
+
+def _is_telling(path: tuple[str, ...]) -> bool:
+    words = path[2:] if path[:1] == ("panels",) else path  # the second is the panel's name
+    return any(TELLING.search(word) for word in words)

@@ -108,7 +108,6 @@ def _rules(shape: RulesShape, reading: Reading) -> Rules:
 
 def _check_exchange(shape: RulesShape, reading: Reading) -> None:
     """Every currency that a panel bills in must be worth something in ours."""
-    check_currency(shape.currency, ("currency",), reading)
     for code, amount in shape.exchange.items():
         path = ("exchange", code)
         check_currency(code, path, reading)
@@ -116,6 +115,8 @@ def _check_exchange(shape: RulesShape, reading: Reading) -> None:
             reading.mistake(path, f"{shown(amount)} is not above 0")
         elif code == shape.currency and Decimal(amount) != 1:
             reading.mistake(path, f"is the currency itself: one {code} is one {code}")
+    if not check_currency(shape.currency, ("currency",), reading):
+        return
     known: set[str] = {shape.currency, *_keys(reading.tree, "exchange")}
     for name, written in shape.panels.items():
         if is_currency(written.currency) and written.currency not in known:

@@ -61,6 +61,12 @@ Node = Leaf | Listing | Table
 
 def read(text: str, report: Report, parser: Any = PARSER) -> Node | None:
     """Read a document; None when it cannot be read to its end, and then the report says why."""
+    if odd := yaml.reader.Reader.NON_PRINTABLE.search(text):
+        before = text[: odd.start()]
+        place = Place(before.count("\n") + 1, odd.start() - before.rfind("\n"))
+        report.mistake(place, (), f"character U+{ord(odd[0]):04X} may not stand in YAML")
+        report.hide_telling_lines()
+        return None
     try:
         return _Building(yaml.parse(text, Loader=parser), report).document()
     except yaml.MarkedYAMLError as wrong:
@@ -71,10 +77,6 @@ def read(text: str, report: Report, parser: Any = PARSER) -> Node | None:
         if "flow" in text and "${" in report.line(_place(mark)):
             text += '; inside { } or [ ] a reference stands in quotes: "${NAME}"'
         report.mistake(_place(mark), (), text)
-    except yaml.reader.ReaderError as wrong:
-        before = text[: wrong.position]
-        place = Place(before.count("\n") + 1, wrong.position - before.rfind("\n"))
-        report.mistake(place, (), f"character U+{wrong.character:04X} may not stand in YAML")
     except _Unbounded as wrong:
         report.mistake(wrong.place, (), wrong.text)
     report.hide_telling_lines()

@@ -45,10 +45,11 @@ def is_currency(code: str) -> bool:
     return code in _currencies()
 
 
-def check_currency(code: str, path: Path, reading: Reading) -> None:
-    if not is_currency(code):
-        known = nearest(code, _currencies(), plural="currencies")
-        reading.mistake(path, f"{shown(code)} is not a currency{known}")
+def check_currency(code: str, path: Path, reading: Reading) -> bool:
+    if is_currency(code):
+        return True
+    reading.mistake(path, f"{shown(code)} is not a currency{nearest(code, _currencies())}")
+    return False
 
 
 @cache

@@ -1,6 +1,11 @@
 """A whole panel that can misbehave: for a first run, for `panelmux sandbox`, and as the judge of every test of safety.
 
 It shares no code with the providers that talk to panels, so that a mistake of one side cannot hide in the other.
+
+    panel = Sandbox("alpha", key="secret", catalogue=generate(1, 500), faults="add:reset_after@0.05")
+    async with panel.serve() as url:            # http://127.0.0.1:…/api/v2
+        ...
+    panel.journal                               # what was done, whatever was answered
 """
 
 from providers.sandbox.catalogue import Catalogue, load

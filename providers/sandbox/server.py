@@ -42,41 +42,56 @@ class Listener:
         self.host, self.port = host, port
         self.panel = panel
         self.connections: set[_Connection] = set()
-        self._held: socket.socket | None = None
-        self._server: asyncio.Server | None = None
+        self._held: socket.socket | None = None  # bound and deaf: keeps the port while we refuse
+        self._heard: socket.socket | None = None
+        self._arriving: set[asyncio.Task[object]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
 
     async def listen(self) -> None:
-        loop = asyncio.get_running_loop()
-        held = self._held or self._bound()
+        heard = self._heard = self._held or self._bound()
         self._held = None
-        self._server = await loop.create_server(lambda: _Connection(self), sock=held, backlog=_BACKLOG)
+        heard.listen(_BACKLOG)
+        heard.setblocking(False)
+        asyncio.get_running_loop().add_reader(heard.fileno(), self._accept, heard)
 
     @property
     def is_open(self) -> bool:
-        return self._server is not None
+        return self._heard is not None
 
     def stop(self) -> None:
         """Refuse connections and reset those there are; the port stays ours."""
-        self._close_server()
+        self._turn_deaf()
         if self._held is None:
             self._held = self._bound()
         self._reset_all()
 
     async def close(self) -> None:
-        self._close_server()
+        self._turn_deaf()
         if self._held is not None:
             self._held.close()
         for timer in self._timers:
             timer.cancel()
-        while self.connections:
+        while self._arriving or self.connections:
             self._reset_all()
             await asyncio.sleep(0)
 
-    def _close_server(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+    def _accept(self, heard: socket.socket) -> None:
+        """Let one connection in. asyncio's own server forgets those that arrive as it closes."""
+        try:
+            arrived, _ = heard.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        arrived.setblocking(False)
+        loop = asyncio.get_running_loop()
+        task: asyncio.Task[object] = loop.create_task(loop.connect_accepted_socket(lambda: _Connection(self), arrived))
+        self._arriving.add(task)
+        task.add_done_callback(self._arriving.discard)
+
+    def _turn_deaf(self) -> None:
+        if self._heard is not None:
+            asyncio.get_running_loop().remove_reader(self._heard.fileno())
+            self._heard.close()
+            self._heard = None
 
     def _reset_all(self) -> None:
         for connection in tuple(self.connections):

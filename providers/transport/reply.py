@@ -93,7 +93,7 @@ def reason(status: int, *, worded: bool) -> Reason:
 def reply(status: int, headers: Mapping[str, str], body: bytes, *, ms: int = 0) -> Reply:
     """Keep of an answer what decides; `headers` is looked up without regard to case."""
     cloudflare = headers.get("Server", "").lower() == "cloudflare" and "CF-RAY" in headers
-    page = status in {403, 503} and any(mark in body for mark in _CHALLENGE)
+    asks = headers.get("CF-Mitigated", "").lower() == "challenge" or any(mark in body for mark in _CHALLENGE)
     marked = "Content-Length" in headers or headers.get("Transfer-Encoding", "").lower() == "chunked"
     return Reply(
         status=status,
@@ -102,7 +102,7 @@ def reply(status: int, headers: Mapping[str, str], body: bytes, *, ms: int = 0) 
         retry_after_s=retry_after(headers.get("Retry-After", ""), headers.get("Date", "")),
         whole=marked and "Content-Encoding" not in headers,
         cloudflare=cloudflare,
-        challenge=cloudflare and (page or headers.get("CF-Mitigated", "").lower() == "challenge"),
+        challenge=cloudflare and status in {403, 503} and asks,
         ms=ms,
     )
 

@@ -266,9 +266,26 @@ class TestNodes:
     async def test_a_failed_fetch_leaves_the_turn_to_the_other_node(
         self, store: Shared, ledger: FakeLedger, clock: Clock
     ) -> None:
-        one = Node(FakeProvider(silence()), ledger, store, clock)
+        one, other = await self.two_with_a_list(store, ledger, clock)
+        one.provider.lists = [silence()]
+        assert [await one.outcome(), await other.outcome()] == [Outcome.FAILED, Outcome.SAME]
+
+    async def test_a_younger_list_of_another_node_replaces_an_older_one(
+        self, store: Shared, ledger: FakeLedger, clock: Clock
+    ) -> None:
+        one, other = await self.two_with_a_list(store, ledger, clock)
+        one.provider.lists = [numbered(11)]
+        assert [await one.outcome(), await other.outcome()] == [Outcome.NEW, Outcome.TAKEN]
+        assert len(other.panel.rows) == 11
+
+    async def two_with_a_list(self, store: Shared, ledger: FakeLedger, clock: Clock) -> tuple[Node, Node]:
+        """Two nodes that know the panel's list, the interval over, and nobody's turn."""
+        one = Node(FakeProvider(numbered(10)), ledger, store, clock)
         other = Node(FakeProvider(numbered(10)), ledger, store, clock)
-        assert [await one.outcome(), await other.outcome()] == [Outcome.FAILED, Outcome.NEW]
+        assert [await one.outcome(), await other.outcome()] == [Outcome.NEW, Outcome.TAKEN]
+        await store.release(f"catalogue:alpha:{one.panel.source}")
+        clock.now += EVERY_S
+        return one, other
 
     async def test_a_node_without_any_list_does_not_wait_for_the_other(
         self, store: Shared, ledger: FakeLedger, clock: Clock

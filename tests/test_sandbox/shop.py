@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlencode, urlsplit
 
+import aiohttp
 import msgspec
 
+from providers.sandbox import Tempo
 from providers.service_types import TYPES
 
 KEY: Final = "k-1234"
@@ -60,6 +62,10 @@ FIELDS: Final[Mapping[str, Mapping[str, str]]] = {
 """A good order of each type, without its service."""
 
 
+TEMPO: Final = Tempo(pending=(10, 10), work=(100, 100), cancel=(4, 4), refill=(20, 20), post=(50, 50))
+LATER: Final = 10_000.0  # seconds, after everything
+
+
 class Clock:
     """Time that moves when it is told to, in seconds."""
 
@@ -68,6 +74,22 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+class Buyer:
+    """Speaks to a panel as the field's clients do: a form by POST."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self.session, self.url = session, url
+
+    async def ask(self, action: str, **fields: str) -> Any:
+        async with self.session.post(self.url, data={"key": KEY, "action": action, **fields}) as response:
+            assert response.status == 200
+            assert response.headers["Content-Type"] == "application/json"
+            return await response.json()
+
+    async def add(self, type: str = "Default", **fields: str) -> Any:
+        return await self.ask("add", **{"service": SERVICES[type], **FIELDS[type], **fields})
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -85,7 +107,7 @@ class Seen(msgspec.Struct, frozen=True):
         return int(self.raw.split(b" ", 2)[1])
 
 
-async def exchange(url: str, fields: Mapping[str, str]) -> Seen:
+async def exchange(url: str, fields: Mapping[str, str], *, patience_s: float = 10) -> Seen:
     """POST a form on a connection of its own; an answer that is whole by its Content-Length leaves it open."""
     place = urlsplit(url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
@@ -94,7 +116,7 @@ async def exchange(url: str, fields: Mapping[str, str]) -> Seen:
     raw = b""
     try:
         writer.write(head.encode() + body)
-        async with asyncio.timeout(0.3):
+        async with asyncio.timeout(patience_s):
             while not _is_whole(raw):
                 part = await reader.read(65_536)
                 if not part:

@@ -1,6 +1,7 @@
 """The journal outlives whoever is killed, and a panel that is started again knows its orders."""
 
 import asyncio
+import json
 import os
 import sys
 from decimal import Decimal
@@ -11,10 +12,11 @@ import aiohttp
 import pytest
 
 from providers.sandbox import Sandbox, Temper, Tempo, read_journal
-from tests.test_sandbox.shop import FIELDS, KEY, LINK, ROWS, SERVICES, Clock
+from tests.test_sandbox.shop import FIELDS, KEY, LINK, ROWS, SERVICES, Clock, exchange, until
 
 pytestmark = pytest.mark.anyio
 
+ROOT = Path(__file__).parents[2]
 SERVING = """
 import asyncio, sys
 from pathlib import Path
@@ -34,19 +36,19 @@ asyncio.run(main())
 async def test_what_was_done_is_in_the_file_when_the_panel_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     command = (sys.executable, "-c", SERVING, str(path))
-    serving = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    serving = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=ROOT)
     try:
         assert serving.stdout is not None
         url = (await serving.stdout.readline()).decode().strip()
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.5)) as session:
-            form = {"key": KEY, "action": "add", "service": "1", **FIELDS["Default"]}
-            async with session.post(url, data=form) as response:
-                first = (await response.json())["order"]
-            with pytest.raises(TimeoutError):
-                await session.post(url, data=form)
+        form = {"key": KEY, "action": "add", "service": "1", **FIELDS["Default"]}
+        first = json.loads((await exchange(url, form)).body)["order"]
+        unanswered = asyncio.create_task(exchange(url, form))
+        await until(lambda: len(read_journal(path)) == 2)
+        assert not unanswered.done()
     finally:
         serving.kill()
         await serving.communicate()
+    assert (await unanswered).raw == b""
     assert [entry.remote_id for entry in read_journal(path)] == [first, first + 1]
     again = Sandbox("alpha", key=KEY, catalogue=ROWS, journal=path)
     assert list(again.orders) == [first, first + 1]

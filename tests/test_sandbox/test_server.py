@@ -134,9 +134,11 @@ async def test_what_waits_is_dropped_when_the_panel_stops(panel: Sandbox) -> Non
     add = {"key": KEY, "action": "add", "service": "1", **FIELDS["Default"]}
     async with panel.serve() as url:
         panel.faults = "add:delay_before=3600"
-        seen = await exchange(url, add)
+        seen = await exchange(url, add, patience_s=0.05)
+        await until(lambda: panel.sends["add"] == 1)
         panel.faults = "add:drip=3600"
-        dripped = await exchange(url, add)
+        dripped = await exchange(url, add, patience_s=0.1)
+        await until(lambda: panel.sends["add"] == 2)
         assert (seen.raw, seen.end, dripped.end) == (b"", "open", "open")
     assert len(panel.journal) == 1
 
@@ -156,5 +158,4 @@ async def test_a_drip_to_a_buyer_who_leaves_ends(panel: Sandbox, url: str) -> No
     writer.close()
     listener = panel._listener
     assert listener is not None
-    async with asyncio.timeout(5):
-        await until(lambda: not listener.connections and not listener._timers)
+    await until(lambda: not listener.connections and not listener._timers)

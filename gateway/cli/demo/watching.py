@@ -25,6 +25,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     unknown: bool
     remains: int
+    placed_s: float
     charge: str
     refunded: str
 
@@ -57,6 +58,7 @@ class Watch:
             status=order.status.value,
             unknown=any(attempt.state is AttemptState.UNKNOWN for attempt in attempts),
             remains=order.remains,
+            placed_s=order.created_ms / 1000,
             charge=wire(order.charge),
             refunded=wire(order.refunded),
         )
@@ -67,26 +69,28 @@ class Hints:
 
     def __init__(self, sandboxes: Mapping[str, Sandbox]) -> None:
         self._sandboxes = sandboxes
-        self._told: set[int | str] = set()
+        self._told: set[int] = set()
 
     def of(self, row: Row) -> list[str]:
         """Lines for people, once an order."""
         if not row.unknown or row.order in self._told:
             return []
-        remote_id = self._remote_id(row)
-        self._told |= {row.order, remote_id}
+        self._told.add(row.order)
         return [
             f"order {row.order}: {row.panel} may have taken it, so it is never sent again; you decide, for example",
-            f"  panelmux order resolve {row.order} --bind {remote_id}",
+            f"  panelmux order resolve {row.order} --bind {self._remote_id(row)}",
         ]
 
     def _remote_id(self, row: Row) -> str:
+        """The order in the panel's journal that is most likely it: by its link, and by the time."""
         sandbox = self._sandboxes.get(row.panel)
-        for entry in reversed(sandbox.journal if sandbox is not None else ()):
-            is_it = entry.action == "add" and entry.fault and entry.fields.get("link") == row.link
-            if is_it and str(entry.remote_id) not in self._told:
-                return str(entry.remote_id)
-        return "REMOTE_ID"
+        lost = [
+            entry
+            for entry in (sandbox.journal if sandbox is not None else ())
+            if entry.action == "add" and entry.fault and entry.fields.get("link") == row.link
+        ]
+        lost.sort(key=lambda entry: abs(entry.time - row.placed_s))
+        return str(lost[0].remote_id) if lost else "REMOTE_ID"
 
 
 def _place(attempt: Attempt) -> str:

@@ -71,7 +71,7 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
 @ledger_option
 @json_option
 def show(*, id: int, ledger: str | None, as_json: bool) -> None:
-    """One order: what was wanted, why which panel, every attempt, everything that happened."""
+    """One order: the decision, every attempt, its history."""
     order, account, attempts, events = asyncio.run(_read(settled(ledger=ledger).ledger, id))
     if as_json:
         output.document(_whole(order, account, attempts, events))

@@ -15,6 +15,8 @@ from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
+from gateway.ledger.records import LedgerError
+
 T = TypeVar("T")
 
 Value: TypeAlias = str | int | bytes | None
@@ -29,7 +31,7 @@ LOCKED: Final = " /*locked*/"
 """Ends a read whose rows the transaction goes on to change."""
 
 
-class Taken(Exception):
+class Taken(LedgerError):
     """Thrown into the work at a statement that would have written a second row of what can be there once."""
 
 

@@ -1,7 +1,7 @@
 """A group of works in one transaction: many orders share one write to disk, and each still stands or falls alone."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.ledger.records import LedgerError
@@ -14,31 +14,29 @@ _TAKEN = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_
 
 def commit(db: sqlite3.Connection, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
     """Run works that write, each behind a savepoint, and commit once. If that fails nothing is kept, and all know."""
-    try:
-        db.execute("BEGIN IMMEDIATE")
-        outcomes = [_alone(db, work) for work in works]
-        db.execute("COMMIT")
-    except sqlite3.Error as error:
-        _abandon(db)
-        return [(None, busy(error)) for _ in works]
-    return outcomes
+    return _together(db, "BEGIN IMMEDIATE", _alone, works)
 
 
 def look(db: sqlite3.Connection, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
     """Run works that only read, all at one moment of the ledger."""
+    return _together(db, "BEGIN", _told, works)
+
+
+def _together(
+    db: sqlite3.Connection,
+    begin: str,
+    run: Callable[[sqlite3.Connection, Work[Any]], Outcome],
+    works: Sequence[Work[Any]],
+) -> Sequence[Outcome]:
     try:
-        db.execute("BEGIN")
-        outcomes = [_told(db, work) for work in works]
+        db.execute(begin)
+        outcomes = [run(db, work) for work in works]
         db.execute("COMMIT")
     except sqlite3.Error as error:
-        _abandon(db)
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         return [(None, busy(error)) for _ in works]
     return outcomes
-
-
-def _abandon(db: sqlite3.Connection) -> None:
-    if db.in_transaction:
-        db.execute("ROLLBACK")
 
 
 def _alone(db: sqlite3.Connection, work: Work[Any]) -> Outcome:
@@ -71,9 +69,10 @@ def drive(db: sqlite3.Connection, work: Work[T]) -> T:
     """Run the statements a work asks for until it returns."""
     try:
         statement, values = next(work)
+        cursor = db.cursor()
         while True:
             try:
-                rows = db.execute(statement, values).fetchall()
+                rows = cursor.execute(statement, values).fetchall()
             except sqlite3.IntegrityError as error:
                 if error.sqlite_errorcode not in _TAKEN:
                     raise

@@ -19,7 +19,7 @@ _END: Final = None
 
 
 class Lane:
-    """One thread a connection. `run` answers a group of at most `most` works, and never raises."""
+    """One thread a connection. `run` answers a group of at most `most` works."""
 
     def __init__(self, name: str, connections: Sequence[sqlite3.Connection], run: Run, *, most: int) -> None:
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
@@ -57,10 +57,16 @@ class Lane:
         while going:
             group, going = self._gathered()
             if group:
-                outcomes = self._run(db, [work for work, _ in group])
+                outcomes = self._outcomes(db, [work for work, _ in group])
                 answers = [(future, *outcome) for (_, future), outcome in zip(group, outcomes, strict=True)]
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     self._loop.call_soon_threadsafe(_answer, answers)
+
+    def _outcomes(self, db: sqlite3.Connection, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
+        try:
+            return self._run(db, works)
+        except Exception as error:  # noqa: BLE001 - a thread that ends would leave every later caller waiting for ever
+            return [(None, error) for _ in works]
 
     def _gathered(self) -> tuple[list[Job], bool]:
         """Wait for work and take what is there; and whether there is more to come."""

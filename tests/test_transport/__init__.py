@@ -1,0 +1,1 @@
+"""The transport against panels that misbehave: what did not leave, what may have been done, what is kept of it."""

@@ -1,0 +1,10 @@
+"""One certificate authority for all tests of the transport."""
+
+import pytest
+
+from tests.certificates import Authority
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))

@@ -3,7 +3,6 @@
 from typing import Self
 
 import msgspec
-import prometheus_client
 import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from gateway import api_v2, ledger, panels, shared
 from gateway.accounts import Accounts, pepper
 from gateway.catalog import Catalog
 from gateway.ledger.lock import Lock
+from gateway.metrics import Metrics
 from gateway.orders import Orders
 from gateway.reconcile import Reconcile
 from gateway.rules.model import Rules
@@ -40,7 +40,14 @@ class Gateway:
             balance_s=settings.balance_s,
         )
         self.accounts = Accounts(self.ledger, pepper(settings))
-        self.orders = Orders(self.ledger, self.catalog, sync_wait_s=settings.sync_wait_s, placing_s=settings.placing_s)
+        self.metrics = Metrics()
+        self.orders = Orders(
+            self.ledger,
+            self.catalog,
+            self.metrics,
+            sync_wait_s=settings.sync_wait_s,
+            placing_s=settings.placing_s,
+        )
         self.reconcile = Reconcile(self.ledger, self.catalog, status_s=settings.status_s)
         self.draining = False
         self.app = Starlette(
@@ -89,4 +96,5 @@ class Gateway:
         return Response(body, status_code=503 if waiting else 200, media_type="application/json")
 
     async def _metrics(self, _request: Request) -> Response:
-        return Response(prometheus_client.generate_latest(), headers={"content-type": "text/plain; version=0.0.4"})
+        self.metrics.unknown_attempts.set(len(await self.ledger.unknown_attempts(limit=10_000)))
+        return Response(self.metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})

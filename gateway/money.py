@@ -53,7 +53,8 @@ def price(rate: Decimal, units: int, *, per_order: bool) -> Decimal:
     Decimal('2.500000')
     """
     exact = rate if per_order else rate * units / 1000
-    return max(up(exact), STEP)
+    rounded = exact.quantize(STEP, ROUND_CEILING)
+    return max(rounded, STEP)
 
 
 def wire(amount: Decimal) -> str:

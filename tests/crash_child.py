@@ -2,10 +2,10 @@
 
     python -m tests.crash_child LEDGER_FOLDER WHERE STEP PANEL_URL…
 
-WHERE names the coroutine that is stepped: `request` (the customer's call) or `purchase` (the task that buys). Every time
-it is about to go on, and every time it has come to a wait, counts as one step: so every await in it, and in all that it
-awaits, is a step, the libraries' own included. At STEP the process gets SIGKILL. It prints its URL and key first, and the
-number of steps counted when a placing ends alive.
+WHERE names the coroutine that is stepped: `request` (the customer's call) or `purchase` (the task that buys). Every
+time it is about to go on, and every time it has come to a wait, counts as one step: so every await in it, and in all
+that it awaits, is a step, the libraries' own included. At STEP the process gets SIGKILL. It prints its URL and key
+first, and the number of steps counted when a placing ends alive.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ async def main(folder: str, where: str, step: int, urls: list[str]) -> None:
     if where == "purchase":
         Placing._place = stepped_place  # type: ignore[method-assign]
     else:
-        Orders.add = stepped_add  # type: ignore[method-assign]
+        Orders.add = stepped_add  # type: ignore[method-assign,assignment]
     async with Gateway(settings(Path(folder)), rules(urls)) as gateway:
         account = await gateway.ledger.account("shop")
         assert account is not None

@@ -56,9 +56,12 @@ class Form(msgspec.Struct, frozen=True):
         if texts is None:
             return ""
         first = texts[0]
-        if first is None or any(text is None or text.strip() != first.strip() for text in texts[1:]):
+        if first is None:
             raise wrong(name)
-        return first.strip()
+        first = first.strip()
+        if len(texts) > 1 and any(text is None or text.strip() != first for text in texts):
+            raise wrong(name)
+        return first
 
     def many(self, name: str) -> list[str]:
         """Every text the field was given; empty where it is absent."""

@@ -1,6 +1,5 @@
 """Which orders or refills a call is about."""
 
-import re
 from typing import Final
 
 import msgspec
@@ -20,8 +19,6 @@ _MAX_SHOWN: Final = 32
 
 _MAX_DIGITS: Final = 18
 """Longer numbers do not fit the 64 bits that JSON readers keep."""
-
-_BETWEEN: Final = re.compile(r"[,\s]+")
 
 
 class Ids(msgspec.Struct, frozen=True):
@@ -44,16 +41,20 @@ def ids(form: Form, one: str, *, at_most: int) -> Ids:
     Raises:
         BadForm: none, or more than `at_most`.
     """
-    listed = [id for text in form.many(one + "s") for id in _BETWEEN.split(text) if id]
+    listed = [id for text in form.many(one + "s") for id in _split(text)]
     many = bool(listed)
     if not many:
-        listed = [id for id in _BETWEEN.split(form.one(one)) if id]
+        listed = _split(form.one(one))
         many = len(listed) > 1
     if not listed:
         raise wrong(one)
     if len(listed) > at_most:
         raise BadForm(f"Incorrect {one} IDs: more than {at_most}")
     return Ids(tuple(dict.fromkeys(_id(text) for text in listed)), many)
+
+
+def _split(text: str) -> list[str]:
+    return text.replace(",", " ").split()
 
 
 def _id(text: str) -> int | str:

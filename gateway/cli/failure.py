@@ -1,7 +1,5 @@
 """How a command ends: its exit codes, and the failure that carries one."""
 
-import os
-import socket
 from enum import IntEnum
 from typing import Self
 
@@ -39,6 +37,5 @@ class Failure(click.ClickException):
 
 def cannot_listen(host: str, port: int, error: OSError) -> Failure:
     """The address cannot be had: which one, why, and what to do."""
-    is_named = error.errno is None or isinstance(error, socket.gaierror)
-    why = (error.strerror or str(error)) if is_named else os.strerror(error.errno or 0)
+    why = (error.strerror or str(error)).partition(" (while ")[0]  # the rest of asyncio's words repeats the address
     return Failure(f"{host}:{port}: {why.lower()}; --host and --port choose another", Exit.UNREACHABLE)

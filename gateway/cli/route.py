@@ -1,6 +1,7 @@
 """panelmux route: where an order would go, and why."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
@@ -16,11 +17,11 @@ from gateway.cli.failure import Failure
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.panel import asked
-from gateway.cli.reached import catalog_of, known_ledger, ruled, sold
+from gateway.cli.reached import catalog_of, ruled, sold
 from gateway.cli.text import clean
 from gateway.errors import GatewayError
-from gateway.money import price, wire
-from gateway.orders import Orders
+from gateway.money import wire
+from gateway.orders import bounded, charged, routed
 from gateway.routing import Decision
 from gateway.settings import Settings
 from providers.service_types import PER_ORDER, TYPES, OrderFields
@@ -130,7 +131,7 @@ async def _explain(
     settings: Settings, id: int, quantity: int, given: Mapping[str, str], *, live: bool, offline: bool
 ) -> Explained:
     rules = ruled(settings)
-    async with known_ledger(settings) as ledger, catalog_of(settings, rules, live=live, offline=offline) as looked:
+    async with catalog_of(settings, rules, live=live, offline=offline) as looked:
         catalog = looked.tell()
         service = sold(catalog, id)
         fields = _fields(service, quantity, given)
@@ -139,8 +140,8 @@ async def _explain(
             for line in await asyncio.gather(*(asked(catalog.panels[name]) for name in sorted(names))):
                 if not line.answers:
                     output.say(f"{line.panel}: balance: {line.why}")
-        orders = Orders(ledger, catalog, sync_wait_s=settings.sync_wait_s, placing_s=settings.placing_s)
-        return _explained(catalog, service, fields, orders.decision(service, fields))
+        fields = bounded(fields, rules)
+        return _explained(catalog, service, fields, routed(catalog, service, fields, now=time.monotonic()))
 
 
 def _fields(service: Service, quantity: int, given: Mapping[str, str]) -> OrderFields:
@@ -161,7 +162,7 @@ def _fields(service: Service, quantity: int, given: Mapping[str, str]) -> OrderF
 
 
 def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision: Decision) -> Explained:
-    charge = price(service.rate, fields.units(), per_order=service.type in PER_ORDER)
+    charge = charged(service, fields)
     funds = {name: None if panel.funds is None else wire(panel.funds) for name, panel in catalog.panels.items()}
     choices = tuple(
         Offer(

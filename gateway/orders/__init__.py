@@ -12,8 +12,10 @@ from gateway.catalog import Catalog, Service
 from gateway.errors import BadForm, NotSold
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, NewPlacement, Order
+from gateway.metrics import Metrics
 from gateway.orders import requests
 from gateway.orders.placing import Placing, Purchase
+from gateway.rules.model import Rules
 from gateway.routing import Decision, Wanted, decide
 from providers.base import RefillStatus
 from providers.service_types import PER_ORDER, OrderFields, Subscriptions
@@ -26,6 +28,7 @@ class Orders:
         self,
         ledger: Ledger,
         catalog: Catalog,
+        metrics: Metrics,
         *,
         sync_wait_s: float,
         placing_s: float,
@@ -34,7 +37,7 @@ class Orders:
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
-        self._placing = Placing(ledger, catalog, clock=clock)
+        self._placing = Placing(ledger, catalog, metrics, clock=clock)
         self._sync_wait_s = sync_wait_s
         self._placing_s = placing_s
         self._clock = clock
@@ -46,9 +49,9 @@ class Orders:
         Returns once a panel took it or may have, or after `sync_wait_s`. Errors as `Placing.buy`, and NotSold where no
         offer can take the order: nothing was written then.
         """
-        fields = self._bounded(fields)
-        charge = _charge(service, fields)
-        decision = self.decision(service, fields)
+        fields = bounded(fields, self._catalog.rules)
+        charge = charged(service, fields)
+        decision = routed(self._catalog, service, fields, now=self._clock())
         if not decision.choices:
             raise NotSold
         best = decision.choices[0]
@@ -71,18 +74,6 @@ class Orders:
         purchase = Purchase(new, fields, decision.choices, self._clock() + self._placing_s)
         return await self._placing.buy(purchase, wait_s=self._sync_wait_s)
 
-    def decision(self, service: Service, fields: OrderFields) -> Decision:
-        """How an order would be routed now: `add` goes by it, and `route explain` prints it."""
-        wanted = Wanted(
-            fields=fields,
-            charge=_charge(service, fields),
-            refill=service.refill,
-            cancel=service.cancel,
-            min_margin=self._catalog.rules.min_margin,
-            draw=secrets.token_hex(8),
-        )
-        return decide(self._catalog.offers(service, self._clock()), wanted, service.policy)
-
     async def status(self, account: Account, ids: Sequence[int]) -> Mapping[int, Order]:
         """As last known; `Reconcile` keeps it fresh."""
         return await self._ledger.orders(account.id, ids)
@@ -103,14 +94,29 @@ class Orders:
     async def drain(self, timeout_s: float) -> int:
         return await self._placing.drain(timeout_s)
 
-    def _bounded(self, fields: OrderFields) -> OrderFields:
-        """A subscription without a limit is bought as one of so many posts: a prepaid balance carries no open end."""
-        if isinstance(fields, Subscriptions) and not fields.posts and not fields.old_posts:
-            return msgspec.structs.replace(fields, posts=self._catalog.rules.subscription_posts)
-        return fields
+
+def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: float) -> Decision:
+    """How an order is routed at this moment of the clock: `add` goes by it, and `route explain` prints it."""
+    wanted = Wanted(
+        fields=fields,
+        charge=charged(service, fields),
+        refill=service.refill,
+        cancel=service.cancel,
+        min_margin=catalog.rules.min_margin,
+        draw=secrets.token_hex(8),
+    )
+    return decide(catalog.offers(service, now), wanted, service.policy)
 
 
-def _charge(service: Service, fields: OrderFields) -> Decimal:
+def bounded(fields: OrderFields, rules: Rules) -> OrderFields:
+    """A subscription without a limit is bought as one of so many posts: a prepaid balance carries no open end."""
+    if isinstance(fields, Subscriptions) and not fields.posts and not fields.old_posts:
+        return msgspec.structs.replace(fields, posts=rules.subscription_posts)
+    return fields
+
+
+def charged(service: Service, fields: OrderFields) -> Decimal:
+    """What an order takes from its account, in our currency; BadForm where no account could pay so much."""
     charge = money.price(service.rate, fields.units(), per_order=service.type in PER_ORDER)
     if charge >= money.LIMIT:
         raise BadForm("Incorrect quantity")

@@ -1,9 +1,9 @@
 """Place: the one way an order takes to a panel.
 
 An order is written before anything is sent: order, hold and attempt *sending* in one transaction. The task that buys
-is not owned by the customer's request. Each attempt ends accepted, refused, not sent or unknown; unknown is the default,
-is never sent again and never refunded by itself. Failover follows *not sent* and the refusals that `gateway.failover`
-names, until one deadline.
+is not owned by the customer's request. Each attempt ends accepted, refused, not sent or unknown; unknown is the
+default, is never sent again and never refunded by itself. Failover follows *not sent* and the refusals that
+`gateway.failover` names, until one deadline.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from gateway.errors import Busy, GatewayError, NotEnoughFunds
 from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Fail, NewPlacement, Next, Outcome, Placed
+from gateway.metrics import Metrics
 from gateway.routing import Choice
 from providers import errors
 from providers.base import NewOrder
@@ -52,9 +53,12 @@ class Purchase:
 class Placing:
     """Buys. Holds the tasks that do, so that a stop can wait for them."""
 
-    def __init__(self, ledger: Ledger, catalog: Catalog, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, ledger: Ledger, catalog: Catalog, metrics: Metrics, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._ledger = ledger
         self._catalog = catalog
+        self._metrics = metrics
         self._clock = clock
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -102,6 +106,7 @@ class Placing:
         attempt = placed.attempt
         for position, choice in enumerate(purchase.choices):
             outcome, error = await self._try(placed.order, attempt, choice, purchase.fields)
+            self._metrics.attempts.labels(choice.panel, _word(outcome)).inc()
             then = None if error is None else self._then(error, purchase, position)
             following = await asyncio.shield(self._settle(placed.order, attempt, outcome, then))
             if following is None:
@@ -113,7 +118,10 @@ class Placing:
         self, order: int, attempt: int, choice: Choice, fields: OrderFields
     ) -> tuple[Outcome, ProviderError | None]:
         """One attempt at one panel: exactly one `add`, and what became of it."""
-        panel = self._catalog.panels[choice.panel]
+        panel = self._catalog.panel(choice.panel)
+        if panel is None:
+            gone = errors.Unsent("the rules name it no more", panel=choice.panel, action="add")
+            return _outcome(gone), gone
         began = self._clock()
         try:
             added = await panel.provider.add(NewOrder(choice.remote_service, fields))
@@ -150,7 +158,7 @@ class Placing:
                 _log.error("attempt", order=order, attempt=attempt, outcome=repr(outcome), ledger=str(busy))
                 await asyncio.sleep(_AGAIN_S)
             else:
-                _log.info("attempt", order=order, attempt=attempt, outcome=type(outcome).__name__.lower())
+                _log.info("attempt", order=order, attempt=attempt, outcome=_word(outcome))
                 return following
 
 
@@ -164,6 +172,11 @@ def _outcome(error: ProviderError) -> Outcome:
             return records.Refused(reason=error.reason.value, evidence=evidence)
         case _:
             return records.Unknown(evidence=evidence)
+
+
+def _word(outcome: Outcome) -> str:
+    """The outcome as logs and metrics name it: accepted, refused, not_sent, unknown."""
+    return "not_sent" if isinstance(outcome, records.NotSent) else type(outcome).__name__.lower()
 
 
 def _evidence(seen: dict[str, str | int]) -> str:

@@ -47,7 +47,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
         return f"Panel(url={self.url!r}, currency={self.currency!r})"
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
+class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     panel: str
     service: str  # the panel's id
     weight: int = 1

@@ -27,6 +27,10 @@ class Client(asyncio.Protocol):
         self.transport = transport
         self._send()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(RuntimeError(f"the connection was lost: {exc!r}"))
+
     def _send(self) -> None:
         self.began = time.perf_counter()
         self.transport.write(self.request)
@@ -48,8 +52,8 @@ class Client(asyncio.Protocol):
         if now < self.until:
             self._send()
         else:
-            self.transport.close()
             self.done.set_result(None)
+            self.transport.close()
 
 
 async def load(url: str, form: dict[str, object], *, connections: int = CONNECTIONS) -> tuple[float, list[float]]:
@@ -101,10 +105,14 @@ def compare(name: str, ours: tuple[str, dict[str, object]], theirs: tuple[str, d
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        stub, (panel,) = started("tests.benchmarks.stub")
-        naive, (forwarder,) = started("tests.benchmarks.naive", panel)
-        seller, (url, key, order) = started("tests.benchmarks.seller", folder, panel)
+        processes = []
         try:
+            stub, (panel,) = started("tests.benchmarks.stub")
+            processes.append(stub)
+            naive, (forwarder,) = started("tests.benchmarks.naive", panel)
+            processes.append(naive)
+            seller, (url, key, order) = started("tests.benchmarks.seller", folder, panel)
+            processes.append(seller)
             add: dict[str, object] = {
                 "key": key,
                 "action": "add",
@@ -117,7 +125,7 @@ def main() -> None:
             compare("add", (url, add), (forwarder, add), 1.0)
             compare("status", (url, status), (constant, status), 0.7)
         finally:
-            for process in (seller, naive, stub):
+            for process in reversed(processes):
                 process.terminate()
                 process.wait()
 

@@ -1,11 +1,12 @@
 """A gateway to be measured. Run as a program with a folder and a panel URL; prints its URL, a key and an order id."""
 
 import asyncio
+import logging
 import sys
 from decimal import Decimal
 from pathlib import Path
 
-from gateway import server
+from gateway import logs, server
 from gateway.app import Gateway
 from gateway.rules.model import Route, Rules, Service
 from providers.service_types import Default
@@ -13,6 +14,7 @@ from tests.running import panel, settings, until
 
 
 async def main(folder: str, url: str) -> None:
+    logs.configure("console", [], level=logging.WARNING)
     routes = (Route(panel="stub", service="1"),)
     rules = Rules(panels={"stub": panel(url, in_flight=256)}, services={1: Service(routes=routes)})
     async with Gateway(settings(Path(folder), status_s=3600.0), rules) as gateway:

@@ -117,7 +117,16 @@ async def test_what_is_not_told_of_an_order_is_absent(said: object) -> None:
 
 @pytest.mark.parametrize(
     "said",
-    [{"order": 999, **DONE}, {"status": "success"}, {"status": "Fail"}, {"status": "success", "order": 5}, {}, [], [5]],
+    [
+        {"order": 999, **DONE},
+        {"status": "success"},
+        {"status": "Fail"},
+        {"status": "success", "order": 5},
+        {},
+        [],
+        [5],
+        [DONE, DONE],
+    ],
 )
 async def test_an_answer_about_something_else_tells_nothing_of_the_one_order(said: object) -> None:
     assert await panel(said).status(["5"]) == {}

@@ -9,6 +9,7 @@ import pytest
 
 from providers.errors import Unsent
 from providers.transport import Transport
+from providers.transport.session import trusting_the_system
 from providers.transport.sockets import factory, is_public
 from tests.certificates import Authority
 from tests.raw_panel import Act, RawPanel, answer, hang_up, silence
@@ -50,6 +51,13 @@ async def test_the_systems_list_is_trusted_where_nothing_else_is_said(authority:
     assert isinstance(fault, Unsent)
     assert fault.evidence["error"] == "ClientConnectorCertificateError"
     assert panel.requests == []
+
+
+def test_the_systems_list_comes_with_every_check_on() -> None:
+    context = trusting_the_system()
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.maximum_version is ssl.TLSVersion.MAXIMUM_SUPPORTED
 
 
 @pytest.mark.parametrize("act", [hang_up(), hang_up(reset=True), silence()], ids=["fin", "reset", "hang"])

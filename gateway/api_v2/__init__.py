@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.api_v2.actions import Action, Actions, Call
 from gateway.api_v2.answers import error
-from gateway.api_v2.asgi import Answer, Gone, TooLarge, header, read_body, send_answer, silence
+from gateway.api_v2.asgi import Answer, Gone, Receipt, TooLarge, header, send_answer, silence
 from gateway.api_v2.form import Form, read_form, wrong
 from gateway.api_v2.needs import Accounts, Catalog, Orders
 from gateway.errors import BadForm, Busy, GatewayError, WrongKey
@@ -55,7 +55,7 @@ class Edge:
     def __init__(self, accounts: Accounts, actions: Mapping[str, Action], receipt_s: float) -> None:
         self._accounts = accounts
         self._actions = actions
-        self._receipt_s = receipt_s
+        self._receipt = Receipt(receipt_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -68,7 +68,7 @@ class Edge:
         if scope["method"] not in {"GET", "POST"}:
             return _NOT_ALLOWED
         try:
-            body = await read_body(receive, self._receipt_s)
+            body = await self._receipt.body(receive)
         except TooLarge as refusal:
             return Answer(error(refusal.words), close=True)
         except TimeoutError:

@@ -40,25 +40,59 @@ def silence(status: int, *, close: bool = False) -> Answer:
     return Answer(b"", status, ((b"cache-control", b"no-store"),), close=close)
 
 
-async def read_body(receive: Receive, deadline_s: float) -> bytes:
-    """The whole body; the caps count what arrives, not what a header announces.
+class Receipt:
+    """Reads bodies, each within `seconds` and a little.
 
-    Raises:
-        TooLarge: above `MAX_BODY`.
-        TimeoutError: not whole within `deadline_s` seconds.
-        Gone: the client left.
+    One timer looks after all of them: a timer each, set and cancelled with every call, was a tenth of what a call cost.
     """
-    chunks, size = [], 0
-    async with asyncio.timeout(deadline_s):
-        more = True
-        while more and size <= _DRAIN:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            chunk, more = message.get("body", b""), message.get("more_body", False)
-            size += len(chunk)
-            if size <= MAX_BODY:
-                chunks.append(chunk)
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: dict[asyncio.Task[object], float] = {}  # who reads, in the order they began
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def body(self, receive: Receive) -> bytes:
+        """The whole body.
+
+        Raises:
+            TooLarge: above `MAX_BODY`.
+            TimeoutError: not whole in time.
+            Gone: the client left.
+        """
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        assert task is not None  # noqa: S101 - a coroutine of a running loop is some task's
+        self._since[task] = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds / 4, self._look, loop)
+        try:
+            return await _whole(receive)
+        except asyncio.CancelledError:
+            if task in self._since or task.uncancel() > 0:  # by somebody else
+                raise
+            raise TimeoutError from None
+        finally:
+            self._since.pop(task, None)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Cancel what is late; ends with the last reader."""
+        late = [task for task, since in self._since.items() if loop.time() - since >= self._seconds]
+        for task in late:
+            del self._since[task]
+            task.cancel()
+        self._timer = loop.call_later(self._seconds / 4, self._look, loop) if self._since else None
+
+
+async def _whole(receive: Receive) -> bytes:
+    """The caps count what arrives, not what a header announces."""
+    chunks, size, more = [], 0, True
+    while more and size <= _DRAIN:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size <= MAX_BODY:
+            chunks.append(chunk)
     if size > MAX_BODY:
         raise TooLarge
     return b"".join(chunks)

@@ -1,0 +1,354 @@
+"""One order from a customer's call to the panel and back, over real HTTP on both sides."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from gateway.app import Gateway
+from gateway.errors import NotEnoughFunds
+from gateway.ledger.records import Attempt, AttemptState, LedgerBusy, Order
+from gateway.rules.model import Route, Rules, Service
+from providers.base import OrderStatus
+from providers.sandbox import Sandbox, Tempo
+from providers.service_types import Default
+from tests import wares
+from tests.running import Selling, panel, selling, settings, until
+
+pytestmark = pytest.mark.anyio
+
+GONE = "This service is not available right now"
+STILL = Tempo(pending=(3600, 3600), cancel=(0.01, 0.02), refill=(0.01, 0.02))
+
+
+class Market:
+    """Two panels with the same wares, the first one cheaper, and a gateway before them."""
+
+    def __init__(self, shop: Selling, boxes: list[Sandbox]) -> None:
+        self.shop = shop
+        self.first, self.second = boxes
+
+    async def add(self, *, quantity: int = 20, link: str = wares.LINK, **fields: object) -> Any:
+        return await self.shop.call("add", service=1, link=link, quantity=quantity, **fields)
+
+    async def balance(self) -> Decimal:
+        return Decimal((await self.shop.call("balance"))["balance"])
+
+    async def order(self, id: int | None = None) -> Order:
+        """That order, or the newest."""
+        if id is None:
+            return (await self.shop.gateway.ledger.list_orders(limit=1))[0]
+        order = await self.shop.gateway.ledger.order(id)
+        assert order is not None
+        return order
+
+    async def attempts(self, id: int | None = None) -> list[Attempt]:
+        return list(await self.shop.gateway.ledger.attempts((await self.order(id)).id))
+
+    async def outcomes(self, id: int | None = None) -> list[tuple[str, str]]:
+        return [(attempt.panel, attempt.state.value) for attempt in await self.attempts(id)]
+
+    async def outcome_is(self, state: AttemptState, id: int | None = None) -> Attempt:
+        async def there() -> Attempt | None:
+            last = (await self.attempts(id))[-1]
+            return last if last.state is state else None
+
+        found: Attempt = await until(there)
+        return found
+
+    async def becomes(self, id: int, status: OrderStatus) -> dict[str, str]:
+        async def there() -> dict[str, str] | None:
+            told: dict[str, str] = await self.shop.call("status", order=id)
+            return told if told["status"] == status else None
+
+        seen: dict[str, str] = await until(there)
+        return seen
+
+    def bought(self) -> list[tuple[str, str]]:
+        """Panel and link of every purchase that a panel made."""
+        return [
+            (box.name, entry.fields.get("link", ""))
+            for box in (self.first, self.second)
+            for entry in box.journal
+            if entry.action == "add"
+        ]
+
+
+Open = Callable[..., "contextlib.AbstractAsyncContextManager[Market]"]
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Open:
+    @contextlib.asynccontextmanager
+    async def opened(
+        first: str = "", second: str = "", *, balance: Decimal | None = Decimal(10), **overrides: Any
+    ) -> AsyncIterator[Market]:
+        dear = [{**row, "rate": "1.60"} for row in wares.services()]
+        boxes = [
+            Sandbox("a", key="panel-key", catalogue=wares.services(), faults=first, tempo=STILL),
+            Sandbox("b", key="panel-key", catalogue=dear, faults=second, tempo=STILL, currency="EUR"),
+        ]
+        async with boxes[0].serve() as one, boxes[1].serve() as two:
+            rules = Rules(
+                panels={"a": panel(one), "b": panel(two, currency="EUR")},
+                exchange={"EUR": Decimal("1.25")},
+                services={
+                    int(row["service"]): Service(
+                        routes=tuple(Route(panel=name, service=str(row["service"])) for name in "ab")
+                    )
+                    for row in wares.services()
+                },
+            )
+            async with selling(rules, tmp_path, balance=balance, overrides=overrides) as shop:
+                await shop.gateway.catalog.until_ready()
+                yield Market(shop, boxes)
+
+    return opened
+
+
+async def test_an_order_is_bought_at_the_cheapest_panel_and_charged_once(market: Open) -> None:
+    async with market() as here:
+        told = await here.add()
+        assert list(told) == ["order"]
+        assert here.bought() == [("a", wares.LINK)]
+        assert await here.outcomes() == [("a", "accepted")]
+        assert await here.balance() == Decimal(10) - Decimal("0.04")  # 20 of 1.60 EUR, the dearest route's rate
+        order = await here.order(told["order"])
+        decision = msgspec.json.decode(order.decision)
+        assert [choice["panel"] for choice in decision["choices"]] == ["a", "b"]
+
+
+async def test_a_refusal_for_our_funds_goes_to_the_next_panel(market: Open) -> None:
+    async with market("add:no_funds") as here:
+        told = await here.add()
+        assert "order" in told
+        assert await here.outcomes() == [("a", "refused"), ("b", "accepted")]
+        assert here.bought() == [("b", wares.LINK)]
+
+
+async def test_a_panel_that_is_down_is_passed_over(market: Open) -> None:
+    async with market() as here:
+        here.first.stop_listening()
+        told = await here.add()
+        assert "order" in told
+        assert (await here.outcomes())[-1] == ("b", "accepted")
+        assert (await here.attempts())[0].state is AttemptState.NOT_SENT
+
+
+async def test_a_wrong_link_is_told_in_the_fields_words_and_goes_nowhere_else(market: Open) -> None:
+    async with market("add:bad_link") as here:
+        assert await here.add() == {"error": "Incorrect link"}
+        assert await here.outcomes() == [("a", "refused")]
+        assert here.second.sends["add"] == 0
+        assert await here.balance() == 10
+        order = await here.order()
+        assert (order.status, order.charge) == (OrderStatus.CANCELED, 0)
+
+
+async def test_where_every_panel_says_no_the_money_comes_back_and_the_words_are_definite(market: Open) -> None:
+    async with market("add:maintenance", "add:no_funds") as here:
+        assert await here.add() == {"error": GONE}
+        assert await here.outcomes() == [("a", "refused"), ("b", "refused")]
+        assert await here.balance() == 10
+        assert here.bought() == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["fin_after", "reset_after", "html_after", "http_after=500", "truncate=3", "wrong_id=0", "error_after", "no_id"],
+)
+async def test_an_answer_that_proves_nothing_is_unknown_and_never_sent_again(market: Open, fault: str) -> None:
+    async with market(f"add:{fault}") as here:
+        told = await here.add()
+        assert await here.outcomes() == [("a", "unknown")]
+        assert here.bought() == [("a", wares.LINK)]
+        assert (await here.shop.call("status", order=told["order"]))["status"] == "Pending"
+        assert await here.balance() == Decimal(10) - Decimal("0.04")  # the hold stays
+        assert here.second.sends["add"] == 0
+
+
+async def test_an_unknown_order_stays_as_it_is_over_a_restart(market: Open, tmp_path: Path) -> None:
+    async with market("add:fin_after") as here:
+        told = await here.add()
+        rules = here.shop.gateway.rules
+        sent = here.first.sends["add"]
+        here.shop.gateway.ledger  # noqa: B018 - the gateway is closed below, the panels are not
+    async with Gateway(settings(tmp_path), rules) as again:
+        attempts = await again.ledger.attempts(told["order"])
+        assert [attempt.state for attempt in attempts] == [AttemptState.UNKNOWN]
+        assert here.first.sends["add"] == sent
+
+
+async def test_the_customer_is_given_the_id_when_a_panel_takes_long_and_the_order_goes_on(market: Open) -> None:
+    async with market("add:delay_after=0.5", sync_wait_s=0.05) as here:
+        told = await here.add()
+        assert await here.outcomes() == [("a", "sending")]
+        assert (await here.shop.call("status", order=told["order"]))["status"] == "Pending"
+        await here.outcome_is(AttemptState.ACCEPTED)
+
+
+async def test_a_refusal_that_comes_after_the_id_was_given_cancels_the_order_and_gives_the_money_back(
+    market: Open,
+) -> None:
+    async with market("add:delay_before=0.3@0, add:bad_link", sync_wait_s=0.0001) as here:
+        here.first.faults = "add:bad_link"
+        here.second.faults = "add:bad_link"
+        told = await here.add()
+        if "order" in told:  # the id was quicker than the refusal
+            seen = await here.becomes(told["order"], OrderStatus.CANCELED)
+            assert Decimal(seen["charge"]) == 0
+        assert await here.balance() == 10
+
+
+async def test_no_panel_is_asked_after_the_deadline(market: Open) -> None:
+    async with market("add:no_funds", placing_s=0.000001) as here:
+        assert await here.add() == {"error": GONE}
+        assert await here.outcomes() == [("a", "refused")]
+
+
+async def test_a_customer_who_hangs_up_has_bought_all_the_same(market: Open) -> None:
+    async with market("add:delay_before=0.3") as here:
+        with pytest.raises((asyncio.TimeoutError, aiohttp.ClientError)):
+            async with asyncio.timeout(0.1):
+                await here.add()
+        await here.outcome_is(AttemptState.ACCEPTED)
+        assert here.bought() == [("a", wares.LINK)]
+
+
+async def test_a_stop_ends_what_is_still_on_its_way_as_unknown(market: Open, tmp_path: Path) -> None:
+    async with market("add:silence_after", sync_wait_s=0.05, drain_s=0.1) as here:
+        told = await here.add()
+        rules = here.shop.gateway.rules
+    async with Gateway(settings(tmp_path), rules) as again:
+        attempts = await again.ledger.attempts(told["order"])
+        assert [attempt.state for attempt in attempts] == [AttemptState.UNKNOWN]
+        assert "cut" in attempts[0].evidence, "it was ended by the stop, not found open by the start"
+    assert here.bought() == [("a", wares.LINK)]
+
+
+async def test_a_ledger_that_cannot_write_buys_nothing(market: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def busy(*_: object) -> None:
+        raise LedgerBusy("disk full")
+
+    async with market() as here:
+        monkeypatch.setattr(here.shop.gateway.ledger, "place", busy)
+        assert await here.add() == {"error": "Service is under maintenance, please try again later"}
+        assert here.first.sends["add"] + here.second.sends["add"] == 0
+
+
+async def test_an_id_is_held_on_to_until_the_ledger_can_write_it(market: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with market() as here:
+        settle, failures = here.shop.gateway.ledger.settle, iter([LedgerBusy("locked"), LedgerBusy("locked")])
+
+        async def busy_at_first(*arguments: Any) -> int | None:
+            failure = next(failures, None)
+            if failure is not None:
+                raise failure
+            return await settle(*arguments)
+
+        monkeypatch.setattr(here.shop.gateway.ledger, "settle", busy_at_first)
+        await here.add()
+        assert await here.outcomes() == [("a", "accepted")]
+        assert here.first.sends["add"] == 1
+
+
+async def test_an_id_that_another_order_has_is_not_believed(market: Open) -> None:
+    async with market("add:2:wrong_id=repeat") as here:
+        await here.add(link="https://x.example/p/1")
+        told = await here.add(link="https://x.example/p/2")
+        attempt = (await here.attempts(told["order"]))[0]
+        assert attempt.state is AttemptState.UNKNOWN
+        assert "conflict" in attempt.evidence
+        assert len(here.bought()) == 2
+
+
+async def test_a_panel_named_in_no_rules_any_more_is_not_sent_to(market: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with market("add:no_funds") as here:
+        catalog = here.shop.gateway.catalog
+        known = catalog.panel
+        monkeypatch.setattr(catalog, "panel", lambda name: None if name == "b" else known(name))
+        assert await here.add() == {"error": GONE}
+        assert await here.outcomes() == [("a", "refused"), ("b", "not_sent")]
+
+
+async def test_an_order_above_the_balance_changes_and_sends_nothing(market: Open) -> None:
+    async with market(balance=Decimal("0.01")) as here:
+        assert await here.add() == {"error": NotEnoughFunds().words}
+        assert await here.balance() == Decimal("0.01")
+        assert here.first.sends["add"] == 0
+        assert await here.shop.gateway.ledger.list_orders() == ()
+
+
+async def test_concurrent_orders_never_spend_more_than_there_is(market: Open) -> None:
+    async with market(balance=Decimal("0.80")) as here:  # 20 orders of 0.04
+        told = await asyncio.gather(*(here.add(link=f"https://x.example/p/{number}") for number in range(50)))
+        assert sum("order" in answer for answer in told) == 20
+        assert len(here.bought()) == 20
+        assert await here.balance() == 0
+
+
+async def test_an_account_without_limit_buys_on_our_money_and_sees_what_there_is_of_it(market: Open) -> None:
+    async with market(balance=None) as here:
+
+        async def read() -> bool:
+            return all(one.funds is not None for one in here.shop.gateway.panels.values())
+
+        await until(read)
+        assert await here.shop.call("balance") == {"balance": "2250.00", "currency": "USD"}  # 1000 USD and 1000 EUR
+        assert "order" in await here.add()
+
+
+async def test_a_partial_order_is_refunded_for_what_remains_once(market: Open) -> None:
+    async with market() as here:
+        told = await here.add()
+        here.first.set_status(here.first.journal[0].remote_id, "Partial", remains=5)
+        seen = await here.becomes(told["order"], OrderStatus.PARTIAL)
+        assert (seen["remains"], seen["charge"]) == ("5", "0.03")
+        assert await here.balance() == Decimal(10) - Decimal("0.03")
+
+
+async def test_a_canceled_order_is_refunded_whole(market: Open) -> None:
+    async with market() as here:
+        told = await here.add()
+        here.first.set_status(here.first.journal[0].remote_id, "Canceled")
+        seen = await here.becomes(told["order"], OrderStatus.CANCELED)
+        assert Decimal(seen["charge"]) == 0
+        assert await here.balance() == 10
+
+
+async def test_a_subscription_without_limit_is_bought_and_held_as_one_of_so_many_posts(market: Open) -> None:
+    async with market() as here:
+        service = wares.service_of("Subscriptions")
+        told = await here.shop.call("add", service=service, username="anna", min=10, max=20, delay=0)
+        assert here.first.journal[0].fields["posts"] == "30"
+        order = await here.order(told["order"])
+        assert (order.units, order.charge) == (600, Decimal("1.2"))
+
+
+async def test_an_order_nobody_could_pay_is_refused(market: Open) -> None:
+    async with market() as here:
+        service = here.shop.gateway.catalog.service(1)
+        account = await here.shop.gateway.ledger.account("shop")
+        assert service is not None
+        assert account is not None
+        dear = msgspec.structs.replace(service, rate=Decimal(10) ** 9)
+        with pytest.raises(Exception, match="Incorrect quantity"):
+            await here.shop.gateway.orders.add(account, dear, Default(link=wares.LINK, quantity=2_000_000))
+
+
+async def test_the_books_add_up_after_all_of_it(market: Open) -> None:
+    async with market("add:no_funds@0.3, add:fin_after@0.2, add:bad_link@0.2") as here:
+        for number in range(30):
+            await here.add(link=f"https://x.example/p/{number}")
+        for entry in here.first.journal[::2]:
+            here.first.set_status(entry.remote_id, "Partial", remains=3)
+        totals = await here.shop.gateway.ledger.totals()
+        assert totals.sum == 0
+        assert totals.wrong == ()
+        assert totals.orders == 30

@@ -41,7 +41,7 @@ class Accounts:
         """
         if not key or (key.startswith(PREFIX) and not _well_formed(key)):
             raise WrongKey
-        digest = self._hash(key)
+        digest = self.hashed(key)
         known = self._known.get(digest)
         if known is not None and known[0] > self._clock():
             return known[1], known[2]
@@ -57,10 +57,11 @@ class Accounts:
     async def create_key(self, account: int, *, get_add: bool = True) -> tuple[str, Key]:
         """Make a key; its text is given here, once, and kept nowhere."""
         text = new_key()
-        key = await self._ledger.create_key(account, hash=self._hash(text), hint=text[-4:], get_add=get_add)
+        key = await self._ledger.create_key(account, hash=self.hashed(text), hint=text[-4:], get_add=get_add)
         return text, key
 
-    def _hash(self, key: str) -> bytes:
+    def hashed(self, key: str) -> bytes:
+        """What the ledger keeps of a key."""
         return hmac.digest(self._pepper, key.encode("utf-8", "surrogatepass"), hashlib.sha256)
 
 

@@ -1,5 +1,6 @@
 """Builds the program: the only file that knows all others."""
 
+import contextlib
 from typing import Self
 
 import msgspec
@@ -59,31 +60,40 @@ class Gateway:
             ]
         )
         self._lock = Lock(settings.ledger)
+        self._opened = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        self._lock.take()
-        await self.ledger.open()
-        await self.ledger.bind_currency(self.rules.currency)
-        unknown = await self.ledger.recover()
-        if unknown:
-            _log.warning("recover", unknown=unknown, why="these attempts may have been sent; none is sent again")
-        await self.shared.open()
-        await self.catalog.start()
-        self.reconcile.start()
+        """Open everything in order; what fails on the way closes what was opened before it."""
+        async with contextlib.AsyncExitStack() as opened:
+            self._lock.take()
+            opened.callback(self._lock.give_back)
+            await self.ledger.open()
+            opened.push_async_callback(self.ledger.close)
+            await self.ledger.bind_currency(self.rules.currency)
+            unknown = await self.ledger.recover()
+            if unknown:
+                _log.warning("recover", unknown=unknown, why="these may have been sent, and none is sent again")
+            await self.shared.open()
+            opened.push_async_callback(self.shared.close)
+            for panel in self.panels.values():
+                opened.push_async_callback(panel.close)
+            opened.push_async_callback(self.catalog.stop)
+            await self.catalog.start()
+            opened.push_async_callback(self.reconcile.stop)
+            self.reconcile.start()
+            opened.push_async_callback(self._drain)
+            self._opened = opened.pop_all()
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
+        """First what is being bought, last the ledger."""
+        await self._opened.aclose()
+
+    async def _drain(self) -> None:
         self.draining = True
         late = await self.orders.drain(self.settings.drain_s)
         if late:
             _log.warning("drain", unknown=late, after_s=self.settings.drain_s)
-        await self.reconcile.stop()
-        await self.catalog.stop()
-        for panel in self.panels.values():
-            await panel.close()
-        await self.shared.close()
-        await self.ledger.close()
-        self._lock.give_back()
 
     async def _healthz(self, _request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")

@@ -148,7 +148,7 @@ async def test_a_wrong_link_is_told_in_the_fields_words_and_goes_nowhere_else(ma
         assert here.second.sends["add"] == 0
         assert await here.balance() == 10
         order = await here.order()
-        assert (order.status, order.charge) == (OrderStatus.CANCELED, 0)
+        assert (order.status, order.charge) == (OrderStatus.CANCELED, Decimal(0))
 
 
 async def test_where_every_panel_says_no_the_money_comes_back_and_the_words_are_definite(market: Open) -> None:

@@ -13,7 +13,7 @@ from gateway.api_v2.fields import order_fields
 from gateway.api_v2.form import read_form
 from gateway.catalog import Catalog, Service
 from gateway.cli import output
-from gateway.cli.failure import Failure
+from gateway.cli.failure import Exit, Failure
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.panel import asked
@@ -23,6 +23,7 @@ from gateway.errors import GatewayError
 from gateway.money import wire
 from gateway.orders import bounded, charged, routed
 from gateway.routing import Decision
+from gateway.rules.model import Rules
 from gateway.settings import Settings
 from providers.service_types import PER_ORDER, TYPES, OrderFields
 
@@ -134,20 +135,25 @@ async def _explain(
     async with catalog_of(settings, rules, live=live, offline=offline) as looked:
         catalog = looked.tell()
         service = sold(catalog, id)
-        fields = _fields(service, quantity, given)
+        fields = _fields(service, quantity, given, rules)
         if not offline:
             names = {route.panel for route in service.routes}
             for line in await asyncio.gather(*(asked(catalog.panels[name]) for name in sorted(names))):
                 if not line.answers:
                     output.say(f"{line.panel}: balance: {line.why}")
-        fields = bounded(fields, rules)
         return _explained(catalog, service, fields, routed(catalog, service, fields, now=time.monotonic()))
 
 
-def _fields(service: Service, quantity: int, given: Mapping[str, str]) -> OrderFields:
+def _fields(service: Service, quantity: int, given: Mapping[str, str], rules: Rules) -> OrderFields:
     """The order as the edge would read it, or the failure that the customer would be told."""
     stand_ins = {}
-    for field in msgspec.structs.fields(TYPES[service.type]):
+    fields = msgspec.structs.fields(TYPES[service.type])
+    if strange := set(given) - {"runs", "interval", *(field.name for field in fields)}:
+        known = ", ".join(field.name for field in fields)
+        raise Failure(
+            f"service {service.id}: {service.type} has no field {strange.pop()}; fields: {known}", Exit.MISUSE
+        )
+    for field in fields:
         if field.name == "quantity" or (field.name in {"min", "max"} and field.required):
             stand_ins[field.name] = str(quantity)
         elif field.type == tuple[str, ...]:
@@ -156,9 +162,11 @@ def _fields(service: Service, quantity: int, given: Mapping[str, str]) -> OrderF
             stand_ins[field.name] = _STAND_INS.get(field.name, "x")
     form = read_form(b"", urlencode({**stand_ins, **given}).encode(), b"application/x-www-form-urlencoded")
     try:
-        return order_fields(form, service)
+        order = bounded(order_fields(form, service), rules)
+        charged(service, order)
     except GatewayError as refusal:
         raise Failure(f'service {service.id}: the customer would be told "{refusal.words}"') from None
+    return order
 
 
 def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision: Decision) -> Explained:

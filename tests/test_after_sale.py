@@ -1,0 +1,251 @@
+"""After an order is placed: its status followed, refills and cancels passed on, whatever the panel answers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.ledger.records import LedgerBusy
+from gateway.rules.model import Publish, Rules
+from providers.sandbox import Sandbox, Tempo
+from tests import wares
+from tests.running import Selling, panel, selling, until
+
+pytestmark = pytest.mark.anyio
+
+LATER = {"error": "There was an error processing your request. Please try again later"}
+STILL = Tempo(pending=(3600, 3600), cancel=(0.01, 0.02), refill=(0.01, 0.02))
+
+
+class Shop:
+    def __init__(self, selling: Selling, box: Sandbox) -> None:
+        self.selling = selling
+        self.box = box
+
+    async def call(self, action: str, **fields: object) -> Any:
+        return await self.selling.call(action, **fields)
+
+    async def bought(self, service: int = 1, link: str = wares.LINK) -> int:
+        told = await self.call("add", service=service, link=link, quantity=20)
+        order: int = told["order"]
+        return order
+
+    async def completed(self, link: str = wares.LINK) -> int:
+        order = await self.bought(link=link)
+        self.box.set_status(self.box.journal[-1].remote_id, "Completed", remains=0)
+        await self.becomes(order, "Completed")
+        return order
+
+    async def becomes(self, order: int, word: str) -> None:
+        async def there() -> bool:
+            return bool((await self.call("status", order=order))["status"] == word)
+
+        await until(there)
+
+    async def events(self, order: int) -> list[str]:
+        return [event.what for event in await self.selling.gateway.ledger.events(order)]
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    rows = wares.services()
+    rows += [{**rows[0], "service": 101, "refill": False, "cancel": False}]
+    box = Sandbox("p1", key="panel-key", catalogue=rows, tempo=STILL)
+    async with contextlib.AsyncExitStack() as stack:
+        url = await stack.enter_async_context(box.serve())
+        rules = Rules(panels={"p1": panel(url)}, publish=(Publish(panel="p1"),))
+        ours = await stack.enter_async_context(selling(rules, tmp_path))
+        await ours.gateway.catalog.until_ready()
+        yield Shop(ours, box)
+
+
+# --- status
+
+
+async def test_a_status_without_information_changes_nothing(shop: Shop) -> None:
+    order = await shop.bought()
+    shop.box.set_status(shop.box.journal[0].remote_id, "In progress", remains=12)
+    await shop.becomes(order, "In progress")
+    for fault in ("omit", "word=Fishy", "lost", "lost_text", "foreign", "html", "http=404", "blank", "truncate=5"):
+        shop.box.faults = f"status:{fault}"
+        asked = shop.box.sends["status"]
+
+        async def asked_again(asked: int = asked) -> bool:
+            return shop.box.sends["status"] > asked + 1
+
+        await until(asked_again)
+        told = await shop.call("status", order=order)
+        assert (told["status"], told["remains"]) == ("In progress", "12"), fault
+    shop.box.faults = ""
+    shop.box.set_status(shop.box.journal[0].remote_id, "Completed", remains=0)
+    await shop.becomes(order, "Completed")
+
+
+async def test_a_panel_that_is_down_leaves_the_last_known_status(shop: Shop) -> None:
+    order = await shop.bought()
+    shop.box.stop_listening()
+    told = await shop.call("status", order=order)
+    assert told["status"] == "Pending"
+    await shop.box.listen()
+    shop.box.set_status(shop.box.journal[0].remote_id, "Completed", remains=0)
+    await shop.becomes(order, "Completed")
+
+
+async def test_the_following_survives_a_ledger_that_is_busy_and_a_fault_nobody_foresaw(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await shop.bought()
+    ledger = shop.selling.gateway.ledger
+    due, faults = ledger.due, iter([LedgerBusy("locked"), RuntimeError("nobody foresaw this")])
+    met: list[Exception] = []
+
+    async def faulty(*arguments: Any, **named: Any) -> Any:
+        fault = next(faults, None)
+        if fault is not None:
+            met.append(fault)
+            raise fault
+        return await due(*arguments, **named)
+
+    monkeypatch.setattr(ledger, "due", faulty)
+    shop.box.set_status(shop.box.journal[0].remote_id, "Completed", remains=0)
+    await shop.becomes(order, "Completed")
+    assert len(met) == 2
+
+
+async def test_orders_are_asked_about_in_batches_of_at_most_a_hundred(shop: Shop) -> None:
+    orders = await asyncio.gather(*(shop.bought(link=f"https://x.example/p/{number}") for number in range(130)))
+    for entry in list(shop.box.journal):
+        shop.box.set_status(entry.remote_id, "Completed", remains=0)
+    for order in orders:
+        await shop.becomes(order, "Completed")
+    asked = [call.fields.get("orders", "").count(",") + 1 for call in shop.box.calls if call.action == "status"]
+    assert max(asked) <= 100
+    assert len(asked) < 130
+
+
+# --- refill
+
+
+async def test_a_service_without_refill_refuses_without_asking_the_panel(shop: Shop) -> None:
+    order = await shop.bought(service=101)
+    assert await shop.call("refill", order=order) == {"error": "Refill is disabled for this service"}
+    assert shop.box.sends["refill"] == 0
+
+
+async def test_a_refill_whose_answer_is_lost_is_not_asked_for_twice(shop: Shop) -> None:
+    order = await shop.completed()
+    shop.box.faults = "refill:fin_after"
+    first = await shop.call("refill", order=order)
+    assert set(first) == {"refill"}
+    shop.box.faults = ""
+    assert await shop.call("refill", order=order) == first
+    assert [entry.action for entry in shop.box.journal].count("refill") == 1
+    assert await shop.call("refill_status", refill=first["refill"]) == {"status": "Pending"}
+
+
+async def test_a_refill_that_could_not_be_sent_may_be_asked_for_again(shop: Shop) -> None:
+    order = await shop.completed()
+    shop.box.stop_listening()
+    assert await shop.call("refill", order=order) == LATER
+    await shop.box.listen()
+    told = await shop.call("refill", order=order)
+    assert set(told) == {"refill"}
+
+
+async def test_a_refill_the_panel_refuses_is_refused(shop: Shop) -> None:
+    order = await shop.completed()
+    shop.box.set_status(shop.box.journal[0].remote_id, "In progress", remains=5)  # the panel has changed its mind
+    assert await shop.call("refill", order=order) == {"error": "Refill is not available for this order"}
+
+
+async def test_a_refill_is_followed_to_its_end(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.orders.requests._FRESH_MS", 0)
+    order = await shop.completed()
+    refill = (await shop.call("refill", order=order))["refill"]
+
+    async def ended() -> bool:
+        return bool((await shop.call("refill_status", refill=refill))["status"] == "Completed")
+
+    await until(ended)
+    asked = shop.box.sends["refill_status"]
+    assert (await shop.call("refill_status", refill=refill))["status"] == "Completed"
+    assert shop.box.sends["refill_status"] == asked, "an ended refill is not asked about"
+
+
+async def test_a_refill_status_is_the_last_known_while_the_panel_is_down(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.orders.requests._FRESH_MS", 0)
+    order = await shop.completed()
+    refill = (await shop.call("refill", order=order))["refill"]
+    shop.box.stop_listening()
+    assert await shop.call("refill_status", refill=refill) == {"status": "Pending"}
+
+
+# --- cancel
+
+
+async def test_a_service_without_cancel_refuses_without_asking_the_panel(shop: Shop) -> None:
+    order = await shop.bought(service=101)
+    told = await shop.call("cancel", orders=order)
+    assert told == [{"order": order, "cancel": {"error": "Order cannot be canceled"}}]
+    assert shop.box.sends["cancel"] == 0
+
+
+async def test_a_cancel_that_was_taken_note_of_is_an_event_and_no_refund(shop: Shop) -> None:
+    order = await shop.bought()
+    shop.box.faults = "status:silence"
+    told = await shop.call("cancel", orders=order)
+    assert told == [{"order": order, "cancel": 1}]
+    assert "cancel_asked" in await shop.events(order)
+    assert Decimal((await shop.call("status", order=order))["charge"]) > 0
+
+
+async def test_a_cancel_while_the_panel_is_down_is_refused_for_now(shop: Shop) -> None:
+    order = await shop.bought()
+    shop.box.stop_listening()
+    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": LATER}]
+
+
+async def test_a_cancel_the_panel_tells_nothing_of_is_refused_for_now(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await shop.bought()
+
+    async def nothing(_orders: object) -> dict[str, object]:
+        return {}
+
+    monkeypatch.setattr(shop.selling.gateway.panels["p1"].provider, "cancel", nothing)
+    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": LATER}]
+
+
+async def test_a_cancel_the_panel_refuses_is_refused(shop: Shop) -> None:
+    order = await shop.bought()
+    shop.box.set_status(shop.box.journal[0].remote_id, "Completed", remains=0)
+    shop.box.faults = "status:silence"
+    told = await shop.call("cancel", orders=order)
+    assert told == [{"order": order, "cancel": {"error": "Order cannot be canceled"}}]
+
+
+async def test_many_cancels_go_to_the_panel_in_one_call(shop: Shop) -> None:
+    orders = [await shop.bought(link=f"https://x.example/p/{number}") for number in range(3)]
+    told = await shop.call("cancel", orders=",".join(map(str, orders)))
+    assert told == [{"order": order, "cancel": 1} for order in orders]
+    assert shop.box.sends["cancel"] == 1
+
+
+async def test_nothing_can_be_asked_of_an_order_that_is_not_ones_own(shop: Shop) -> None:
+    order = await shop.completed()
+    gateway = shop.selling.gateway
+    other = await gateway.ledger.create_account("other")
+    key, _ = await gateway.accounts.create_key(other.id)
+    shop.selling.key = key
+    wrong = {"error": "Incorrect order ID"}
+    assert await shop.call("status", order=order) == wrong
+    assert await shop.call("refill", order=order) == wrong
+    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": wrong}]
+    assert shop.box.sends["refill"] + shop.box.sends["cancel"] == 0

@@ -1,0 +1,135 @@
+"""The whole program: what it tells of itself, and what it refuses to be."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.ledger.lock import LedgerInUse, Lock
+from gateway.ledger.records import LedgerError
+from gateway.rules.model import Ids, Publish, Rules
+from providers.sandbox import Sandbox
+from tests import wares
+from tests.running import Selling, panel, selling, settings, until
+
+pytestmark = pytest.mark.anyio
+
+
+def sandbox(**other: Any) -> Sandbox:
+    return Sandbox("p1", key="panel-key", catalogue=wares.services(), **other)
+
+
+def rules(url: str, **other: Any) -> Rules:
+    return Rules(panels={"p1": panel(url)}, publish=(Publish(panel="p1"),), **other)
+
+
+async def page(shop: Selling, path: str) -> tuple[int, str]:
+    async with shop.session.get(shop.url.removesuffix("/api/v2") + path) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_it_says_that_it_lives_and_is_ready_and_what_it_counted(tmp_path: Path) -> None:
+    async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
+        await shop.gateway.catalog.until_ready()
+        await shop.call("add", service=1, link=wares.LINK, quantity=20)
+        assert await page(shop, "/healthz") == (200, '{"status":"ok"}')
+        assert await page(shop, "/readyz") == (200, '{"ready":true,"waiting_for":[]}')
+        status, text = await page(shop, "/metrics")
+        assert status == 200
+        assert 'panelmux_attempts_total{outcome="accepted",panel="p1"} 1.0' in text
+        assert "panelmux_unknown_attempts 0.0" in text
+
+
+async def test_an_open_unknown_is_counted(tmp_path: Path) -> None:
+    async with sandbox(faults="add:fin_after").serve() as url, selling(rules(url), tmp_path) as shop:
+        await shop.gateway.catalog.until_ready()
+        await shop.call("add", service=1, link=wares.LINK, quantity=20)
+        _, text = await page(shop, "/metrics")
+        assert "panelmux_unknown_attempts 1.0" in text
+
+
+async def test_it_is_not_ready_before_its_first_catalogue_and_refuses_orders_for_later(tmp_path: Path) -> None:
+    box = sandbox(faults="services:delay_before=600")
+    async with box.serve() as url, selling(rules(url), tmp_path) as shop:
+        status, text = await page(shop, "/readyz")
+        assert (status, "catalogue" in text) == (503, True)
+        told = await shop.call("add", service=1, link=wares.LINK, quantity=20)
+        assert told == {"error": "Service is under maintenance, please try again later"}
+
+
+async def test_it_is_not_ready_while_it_stops(tmp_path: Path) -> None:
+    async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
+        await shop.gateway.catalog.until_ready()
+        shop.gateway.draining = True
+        status, text = await page(shop, "/readyz")
+        assert (status, "stopping" in text) == (503, True)
+
+
+async def test_it_sells_at_once_by_the_last_good_list_when_the_panel_is_silent_at_the_start(tmp_path: Path) -> None:
+    box = sandbox()
+    async with box.serve() as url:
+        async with selling(rules(url), tmp_path) as shop:
+            await shop.gateway.catalog.until_ready()
+        box.faults = "services:silence"
+        async with selling(rules(url), tmp_path) as shop:
+            assert len(await shop.call("services")) == len(wares.services())
+            assert "order" in await shop.call("add", service=1, link=wares.LINK, quantity=20)
+
+
+async def test_two_programs_do_not_sell_from_one_ledger(tmp_path: Path) -> None:
+    async with Gateway(settings(tmp_path), Rules(panels={})):
+        with pytest.raises(LedgerInUse, match="sells from this ledger already"):
+            async with Gateway(settings(tmp_path), Rules(panels={})):
+                pass
+    async with Gateway(settings(tmp_path), Rules(panels={})):
+        pass
+
+
+async def test_a_lock_given_back_twice_is_given_back(tmp_path: Path) -> None:
+    lock = Lock(f"sqlite:///{tmp_path}/l.db")
+    lock.give_back()
+    lock.take()
+    lock.give_back()
+    lock.give_back()
+    Lock(f"sqlite:///{tmp_path}/l.db").take()
+
+
+async def test_a_ledger_in_one_currency_is_not_carried_on_in_another(tmp_path: Path) -> None:
+    async with Gateway(settings(tmp_path), Rules(panels={}, currency="USD")):
+        pass
+    with pytest.raises(LedgerError, match="USD"):
+        async with Gateway(settings(tmp_path), Rules(panels={}, currency="EUR")):
+            pass
+    async with Gateway(settings(tmp_path), Rules(panels={}, currency="USD")):
+        pass
+
+
+async def test_a_panel_that_is_slow_delays_no_other_ones_orders(tmp_path: Path) -> None:
+    slow, quick = sandbox(faults="status:delay_before=600"), Sandbox("p2", key="panel-key", catalogue=wares.services())
+    async with slow.serve() as one, quick.serve() as two:
+        both = Rules(
+            panels={"p1": panel(one), "p2": panel(two)},
+            publish=(Publish(panel="p1"), Publish(panel="p2", ids=Ids.NEW)),
+        )
+        async with selling(both, tmp_path) as shop:
+            await shop.gateway.catalog.until_ready()
+            first = await shop.call("add", service=1, link=wares.LINK, quantity=20)
+            second = await shop.call("add", service=1_000_000, link=wares.LINK, quantity=20)
+            quick.set_status(quick.journal[0].remote_id, "Completed", remains=0)
+
+            async def done() -> bool:
+                told = await shop.call("status", orders=f"{first['order']},{second['order']}")
+                return bool(told[str(second["order"])]["status"] == "Completed")
+
+            await until(done)
+            told = await shop.call("status", order=first["order"])
+            assert told["status"] == "Pending"
+
+
+async def test_a_stop_leaves_no_task_behind(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    async with sandbox().serve() as url, Gateway(settings(tmp_path), rules(url)) as gateway:
+        await gateway.catalog.until_ready()
+    assert asyncio.all_tasks() == before

@@ -98,6 +98,7 @@ class Accounts:
 class Catalog:
     def __init__(self, *rows: Service) -> None:
         self.version = 1
+        self.ready = True
         self.rows = rows
         self.written = 0
 
@@ -493,11 +494,17 @@ async def test_a_refused_add_says_why_in_the_fields_words_and_orders_nothing(
     assert shop.house.orders.calls == []
 
 
-@pytest.mark.parametrize(("action", "field"), [("refill", "orders"), ("cancel", "orders")])
-async def test_more_than_a_hundred_ids_are_refused_where_something_would_be_done(
-    shop: Shop, action: str, field: str
-) -> None:
-    assert await shop.call(action, **{field: ",".join(map(str, range(1, 102)))}) == {
+async def test_before_the_first_catalogue_a_service_is_not_called_incorrect(shop: Shop) -> None:
+    shop.house.catalog.ready = False
+    later = {"error": "Service is under maintenance, please try again later"}
+    assert await shop.call("add", service=9, link=LINK, quantity=100) == later
+    assert await shop.call("add", service="x", link=LINK, quantity=100) == {"error": "Incorrect service ID"}
+    assert await shop.call("add", service=1, link=LINK, quantity=100) == {"order": 23501}
+
+
+@pytest.mark.parametrize("action", ["refill", "cancel"])
+async def test_more_than_a_hundred_ids_are_refused_where_something_would_be_done(shop: Shop, action: str) -> None:
+    assert await shop.call(action, orders=",".join(map(str, range(1, 102)))) == {
         "error": "Incorrect order IDs: more than 100"
     }
     assert shop.house.orders.calls == []
@@ -600,25 +607,23 @@ async def test_the_cap_counts_what_arrives_chunk_by_chunk(shop: Shop) -> None:
     assert shop.house.added == []
 
 
-async def test_a_body_without_end_is_not_read_to_its_end(shop: Shop) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", shop.port)
-    writer.write(b"POST /api/v2 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-    chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+async def test_a_body_without_end_is_not_read_to_its_end() -> None:
+    """Past the server: over a socket, the reset that ends such a call may overtake its answer."""
+    read = 0
+    sent: list[Message] = []
 
-    async def pour() -> None:
-        while True:
-            writer.write(chunk)
-            await writer.drain()
+    async def receive() -> Message:
+        nonlocal read
+        read += 0x8000
+        return {"type": "http.request", "body": b"x" * 0x8000, "more_body": True}
 
-    pouring = asyncio.create_task(pour())
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    finally:
-        pouring.cancel()
-        await asyncio.gather(pouring, return_exceptions=True)
-        writer.transport.abort()
-    assert head.startswith(b"HTTP/1.1 200 ")
-    assert b"connection: close" in head.lower()
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await House()({"type": "http", "method": "POST", "path": "/api/v2", "headers": []}, receive, send)
+    assert read <= 5 * MAX_BODY
+    assert (b"connection", b"close") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"]) == {"error": "Incorrect request: larger than 256 KiB"}
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_changes_nothing() -> None:

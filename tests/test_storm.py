@@ -120,7 +120,6 @@ async def test_2000_orders_through_a_storm_are_bought_once_or_known_to_be_open(t
             await _compare(shop, boxes, given)
             print(len(given), "given", refused, (await ledger.totals()).attempts)
             assert len(given) == ORDERS
-            assert sum(box.sends["add"] for box in boxes) > ORDERS
 
 
 async def _compare(shop: Selling, boxes: list[Sandbox], given: dict[str, int]) -> None:
@@ -147,7 +146,7 @@ async def _compare(shop: Selling, boxes: list[Sandbox], given: dict[str, int]) -
     states = Counter([attempt.state for order in orders.values() for attempt in await ledger.attempts(order.id)])
     assert states[AttemptState.SENDING] == 0
     assert states[AttemptState.UNKNOWN] > 0, "a storm without a lost answer proves little"
-    assert states[AttemptState.NOT_SENT] + states[AttemptState.REFUSED] > 0
+    assert min(states[AttemptState.NOT_SENT], states[AttemptState.REFUSED]) > 0, "nor does one without failover"
     totals = await ledger.totals()
     assert totals.sum == 0
     assert totals.wrong == ()

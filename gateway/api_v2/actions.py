@@ -13,6 +13,8 @@ from gateway.api_v2.form import Form, wrong
 from gateway.api_v2.ids import MAX_READ, MAX_WRITE, Ids, ids
 from gateway.api_v2.listing import Listing
 from gateway.api_v2.needs import Catalog, Orders
+from gateway.catalog.services import Service
+from gateway.errors import Busy
 from gateway.ledger.records import Account
 
 V = TypeVar("V")
@@ -53,11 +55,17 @@ class Actions:
         )
 
     async def _add(self, call: Call) -> Answer:
-        service = self._catalog.service(whole(call.form.one("service")) or 0)
-        if service is None:
-            raise wrong("service")
+        service = self._service(whole(call.form.one("service")))
         order = await self._orders.add(call.account, service, order_fields(call.form, service))
         return Answer(answers.added(order))
+
+    def _service(self, id: int | None) -> Service:
+        service = self._catalog.service(id) if id else None
+        if service is not None:
+            return service
+        if id and not self._catalog.ready:
+            raise Busy
+        raise wrong("service")
 
     async def _status(self, call: Call) -> Answer:
         asked = ids(call.form, "order", at_most=MAX_READ)

@@ -8,7 +8,7 @@ import msgspec
 from gateway.cli.failure import Exit, Failure
 from gateway.cli.text import clean, printable
 from gateway.ledger.lock import LedgerInUse
-from gateway.ledger.records import LedgerBusy, LedgerError
+from gateway.ledger.records import LedgerBusy, LedgerError, LedgerUnusable
 from gateway.rules import RulesError
 from gateway.settings import SettingError
 from providers.errors import ProviderError
@@ -40,12 +40,12 @@ def told(error: Exception) -> Told:
 def _line(error: Exception, text: str) -> Told:
     if isinstance(error, SettingError):
         return Told(Exit.RULES, (text,))
-    if isinstance(error, LedgerInUse | LedgerBusy | sqlite3.Error):
-        return Told(Exit.UNREACHABLE, (f"ledger: {text}",))
+    if isinstance(error, LedgerError | sqlite3.Error):
+        is_gone = isinstance(error, LedgerInUse | LedgerBusy | LedgerUnusable | sqlite3.Error)
+        code = Exit.UNREACHABLE if is_gone else Exit.FAILED
+        return Told(code, (text if text.startswith("ledger:") else f"ledger: {text}",))
     if isinstance(error, ProviderError):
         return Told(Exit.UNREACHABLE, (text,))
-    if isinstance(error, LedgerError):
-        return Told(Exit.FAILED, (f"ledger: {text}",))
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return Told(Exit.UNREACHABLE, (clean(f"panelmux: {where}{error.strerror or text}"),))

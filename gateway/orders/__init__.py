@@ -15,8 +15,8 @@ from gateway.ledger.records import Account, NewPlacement, Order
 from gateway.metrics import Metrics
 from gateway.orders import requests
 from gateway.orders.placing import Placing, Purchase
-from gateway.rules.model import Rules
 from gateway.routing import Decision, Wanted, decide
+from gateway.rules.model import Rules
 from providers.base import RefillStatus
 from providers.service_types import PER_ORDER, OrderFields, Subscriptions
 

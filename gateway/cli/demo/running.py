@@ -219,4 +219,6 @@ async def _sell(
         finally:
             for task in beside:
                 task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            for outcome in await asyncio.gather(*beside, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    output.say(f"demo: {type(outcome).__name__}: {outcome}")

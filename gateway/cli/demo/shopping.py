@@ -9,8 +9,6 @@ import msgspec
 
 from gateway.cli.output import say
 
-_PAUSE_S: Final = 0.7
-
 ORDERS: Final[tuple[Mapping[str, str], ...]] = (
     {"service": "1", "quantity": "1000", "link": "https://instagram.example/someone"},
     {"service": "2", "quantity": "500", "link": "https://instagram.example/p/1"},
@@ -22,8 +20,8 @@ ORDERS: Final[tuple[Mapping[str, str], ...]] = (
 )
 
 
-async def shop(url: str, key: str) -> None:
-    """Place the orders, one after another."""
+async def shop(url: str, key: str, *, pause_s: float = 0.7) -> None:
+    """Place the orders, one after another, with a pause between two."""
     async with aiohttp.ClientSession() as session:
         for order in ORDERS:
             form = {"key": key, "action": "add", **order}
@@ -31,4 +29,4 @@ async def shop(url: str, key: str) -> None:
                 reply = msgspec.json.decode(await answer.read())
             if "error" in reply:
                 say(f"service {order['service']}: {reply['error']}")
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(pause_s)

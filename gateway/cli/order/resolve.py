@@ -169,9 +169,13 @@ def _given_back(order: Order, attempt: Attempt) -> list[str]:
 def _confirm(yes: bool) -> None:
     if yes:
         return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _is_terminal():
         raise Failure("order resolve: nobody to ask; say --yes, or --dry-run to look only", Exit.MISUSE)
     click.confirm("Do it?", abort=True, err=True)
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 async def _settle(ledger: Ledger, attempt: Attempt, word: Word, told: Status | None) -> None:

@@ -1,0 +1,215 @@
+"""Orders: list, show, resolve."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.__main__ import panelmux
+from gateway.cli.failure import Exit
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import NewPlacement
+from providers.base import OrderStatus, Status
+from tests.test_cli.shell import Shell, Site, placed
+
+
+def test_orders_are_listed_newest_first_and_filtered(shell: Shell) -> None:
+    async def work(opened: Ledger) -> tuple[int, int]:
+        open_, done = await placed(opened), await placed(opened, panel="beta", unknown=False)
+        await opened.observe(done, Status(status=OrderStatus.COMPLETED, word="Completed", remains=0), next_ms=None)
+        await opened.create_account("other")
+        return open_, done
+
+    open_, done = shell.keep(work)
+    lines = shell.json("order", "list")
+    assert [line["id"] for line in lines] == [done, open_]
+    assert [(line["account"], line["panel"], line["status"], line["unknown"]) for line in lines] == [
+        ("shop", "beta", "Completed", False),
+        ("shop", "alpha", "Pending", True),
+    ]
+    assert [line["id"] for line in shell.json("order", "list", "--unknown")] == [open_]
+    assert [line["id"] for line in shell.json("order", "list", "--status", "completed")] == [done]
+    assert [line["id"] for line in shell.json("order", "list", "--limit", "1")] == [done]
+    assert shell.json("order", "list", "--account", "other") == []
+    assert "Pending (unknown)" in shell.run("order", "list").stdout
+    assert shell.run("order", "list", "--account", "other").stderr == "no such order\n"
+    assert shell.run("order", "list", "--account", "shp").exit_code == Exit.FAILED
+
+
+def test_an_order_is_shown_with_its_decision_attempts_and_history(shell: Shell) -> None:
+    order = shell.keep(placed)
+    shown = shell.json("order", "show", str(order))
+    assert shown["fields"] == {"link": "https://x.example/p", "quantity": 1000}
+    assert shown["decision"]["left_out"][0]["why"] == "circuit open"
+    (attempt,) = shown["attempts"]
+    assert (attempt["panel"], attempt["outcome"], attempt["evidence"]) == (
+        "alpha",
+        "unknown",
+        {"phase": "sent", "http": 502},
+    )
+    assert "unknown" in [event["what"] for event in shown["events"]]
+    result = shell.run("order", "show", str(order))
+    for words in ("offers, cheapest first", "circuit open", "attempts", "history", "phase sent, http 502", "1.50"):
+        assert words in result.stdout
+    assert f"panelmux order resolve {order} --bind REMOTE_ID" in result.stderr
+
+
+def test_an_order_without_a_readable_decision_is_shown_all_the_same(shell: Shell) -> None:
+    async def work(opened: Ledger) -> int:
+        account = await opened.create_account("shop", unlimited=True)
+        new = NewPlacement(
+            account=account.id,
+            service=1,
+            type="Default",
+            link="https://x.example/",
+            fields="[1]",
+            quantity=1,
+            units=1,
+            charge=Decimal(1),
+            refill=False,
+            cancel=False,
+            decision='{"made": "by a later version"}',
+            panel="alpha",
+            remote_service="1",
+            cost=Decimal(1),
+        )
+        return (await opened.place(new)).order
+
+    order = shell.keep(work)
+    result = shell.run("order", "show", str(order))
+    assert result.exit_code == 0
+    assert "offers" not in result.stdout
+    assert "sending" in result.stdout
+    still = shell.run("order", "resolve", str(order), "--not-placed", "--reason", "r", "--yes")
+    assert still.exit_code == Exit.FAILED
+    assert "still under way" in still.stderr
+
+
+def test_an_order_that_is_not_there_is_a_failure(shell: Shell) -> None:
+    shell.run("account", "create", "shop")
+    assert shell.run("order", "list").stderr == "no order yet\n"
+    for args in (("show", "5"), ("resolve", "5", "--bind", "1")):
+        result = shell.run("order", *args)
+        assert (result.exit_code, result.stderr) == (
+            Exit.FAILED,
+            "order 5: no such order; panelmux order list shows the newest\n",
+        )
+
+
+def bought(site: Site) -> str:
+    """An order that alpha took and nobody was told of; its id there."""
+    reply = site.do(lambda: site.alpha.ask("add", service="101", link="https://x.example/p", quantity="1000"))
+    assert isinstance(reply, dict)
+    return str(reply["order"])
+
+
+def test_an_unknown_order_is_bound_after_the_panel_was_asked(selling: Shell, site: Site) -> None:
+    order = selling.keep(placed)
+    remote_id = bought(site)
+    looked = selling.run("order", "resolve", str(order), "--bind", remote_id, "--dry-run")
+    assert looked.exit_code == 0
+    assert f"alpha says of its order {remote_id}: Pending, 1000 of our 1000 remain, charge 1.00 USD" in looked.stderr
+    assert selling.json("order", "list", "--unknown")[0]["id"] == order
+
+    resolved = selling.json("order", "resolve", str(order), "--bind", remote_id, "--yes", "--reason", "its page")
+    assert (resolved["outcome"], resolved["remote_id"], resolved["done"]) == ("accepted", remote_id, True)
+    (attempt,) = selling.json("order", "show", str(order))["attempts"]
+    assert (attempt["outcome"], attempt["remote_id"]) == ("accepted", remote_id)
+    history = selling.run("order", "show", str(order)).stdout
+    assert "by operator" in history
+    assert "its page" in history
+    assert selling.json("account", "list")[0]["held"] == "0.00"
+
+
+def test_an_id_that_another_order_has_is_not_bound_twice(selling: Shell, site: Site) -> None:
+    first, second = selling.keep(placed), selling.keep(placed)
+    remote_id = bought(site)
+    assert selling.run("order", "resolve", str(first), "--bind", remote_id, "--yes").exit_code == 0
+    again = selling.run("order", "resolve", str(second), "--bind", remote_id, "--yes")
+    assert again.exit_code == Exit.FAILED
+    assert again.stderr.splitlines()[-1].startswith("ledger: ")
+    assert [line["id"] for line in selling.json("order", "list", "--unknown")] == [second]
+
+
+def test_an_id_that_the_panel_does_not_know_is_not_bound(selling: Shell) -> None:
+    order = selling.keep(placed)
+    result = selling.run("order", "resolve", str(order), "--bind", "999999", "--yes")
+    assert result.exit_code == Exit.FAILED
+    assert "alpha: status of 999999: the panel" in result.stderr
+    assert "nothing was bound" in result.stderr
+    assert selling.json("order", "list", "--unknown")
+
+
+def test_nothing_is_bound_while_the_panel_cannot_be_asked(selling: Shell, site: Site) -> None:
+    order = selling.keep(placed)
+    site.do(site.beta.stop_listening)
+    selling.rules.write_text(selling.rules.read_text().replace(site.urls["alpha"], site.urls["beta"]))
+    try:
+        result = selling.run("order", "resolve", str(order), "--bind", "1", "--yes")
+    finally:
+        asyncio.run_coroutine_threadsafe(site.beta.listen(), site.loop).result(10)
+    assert result.exit_code == Exit.UNREACHABLE
+    assert "status" in result.stderr
+    assert selling.json("order", "list", "--unknown")
+
+
+def test_a_panel_that_left_the_rules_is_named(selling: Shell) -> None:
+    async def work(opened: Ledger) -> tuple[int, int]:
+        return await placed(opened, panel="alpa"), await placed(opened, panel="zzz")
+
+    near, far = selling.keep(work)
+    assert "panel alpa: not in the rules; did you mean alpha?" in (
+        selling.run("order", "resolve", str(near), "--bind", "1").stderr
+    )
+    assert "panels: alpha, beta" in selling.run("order", "resolve", str(far), "--bind", "1").stderr
+
+
+def test_what_was_not_placed_is_given_back_with_a_reason(shell: Shell) -> None:
+    order = shell.keep(placed)
+    assert shell.json("account", "list")[0]["balance"] == "98.50"
+    looked = shell.json("order", "resolve", str(order), "--not-placed", "--reason", "not in its list", "--dry-run")
+    assert looked["done"] is False
+    result = shell.run("order", "resolve", str(order), "--not-placed", "--reason", "not in its list", "--yes")
+    assert result.exit_code == 0
+    assert "1.50 goes back to the account" in result.stderr
+    assert "may still arrive there" in result.stderr
+    assert "not_sent" in result.stdout
+    (line,) = shell.json("order", "list")
+    assert (line["status"], line["unknown"]) == ("Canceled", False)
+    assert shell.json("account", "list")[0]["balance"] == "100.00"
+    again = shell.run("order", "resolve", str(order), "--not-placed", "--reason", "x", "--yes")
+    assert (again.exit_code, "no attempt whose outcome is unknown" in again.stderr) == (Exit.FAILED, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ((), "say one of --bind REMOTE_ID and --not-placed"),
+        (("--bind", "1", "--not-placed"), "say one of --bind REMOTE_ID and --not-placed"),
+        (("--not-placed",), "--not-placed needs --reason"),
+        (("--not-placed", "--reason", "  "), "--not-placed needs --reason"),
+        (("--not-placed", "--reason", "r"), "nobody to ask; say --yes"),
+    ],
+)
+def test_resolving_wants_one_clear_word_and_a_yes(shell: Shell, args: Sequence[str], words: str) -> None:
+    order = shell.keep(placed)
+    result = shell.run("order", "resolve", str(order), *args)
+    assert result.exit_code == Exit.MISUSE
+    assert words in result.stderr
+    assert shell.json("order", "list", "--unknown")
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", Exit.GOOD), ("n\n", Exit.INTERRUPTED)])
+def test_on_a_terminal_resolving_asks_first(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str, code: Exit
+) -> None:
+    order = shell.keep(placed)
+    monkeypatch.setattr(sys.modules["gateway.cli.order.resolve"], "_is_terminal", lambda: True)
+    args = ["order", "resolve", str(order), "--not-placed", "--reason", "r"]
+    result = CliRunner().invoke(panelmux, args, input=answer, env=shell.environ)
+    assert result.exit_code == code
+    assert "Do it?" in result.stderr
+    assert bool(shell.json("order", "list", "--unknown")) is (code is Exit.INTERRUPTED)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import sys
 import traceback
@@ -137,6 +138,10 @@ def panelmux(debug: bool) -> None:
 
 
 def main() -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Where the terminal's encoding lacks a character, the rest of the line is still worth reading.
+            stream.reconfigure(errors="replace")
     panelmux.main()
 
 

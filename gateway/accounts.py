@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import WrongKey
+from gateway.errors import Busy, WrongKey
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account, Key
+from gateway.ledger.records import Account, Key, LedgerBusy
 from gateway.settings import Settings
 
 PREFIX: Final = "pm_"
@@ -38,6 +38,7 @@ class Accounts:
 
         Raises:
             WrongKey: missing, mistyped, unknown or revoked; the same words for all.
+            Busy: the ledger cannot be read now.
         """
         if not key or (key.startswith(PREFIX) and not _well_formed(key)):
             raise WrongKey
@@ -45,7 +46,10 @@ class Accounts:
         known = self._known.get(digest)
         if known is not None and known[0] > self._clock():
             return known[1], known[2]
-        found = await self._ledger.find_key(digest)
+        try:
+            found = await self._ledger.find_key(digest)
+        except LedgerBusy as busy:
+            raise Busy from busy
         if found is None or not hmac.compare_digest(found[0].hash, digest):
             self._known.pop(digest, None)
             raise WrongKey

@@ -113,6 +113,7 @@ class Panel:
         self._draw = draw
         self._spent = Decimal(0)  # ever, in the panel's currency
         self._dried = 0  # times
+        self._read_dried = 0  # of them, known when the last balance was asked for
 
     def __repr__(self) -> str:
         return f"Panel({self.name!r})"
@@ -165,6 +166,11 @@ class Panel:
         if self.balance is not None:
             self.balance -= amount
 
+    @property
+    def is_dry(self) -> bool:
+        """Whether a refusal for lack of funds is newer than the last balance."""
+        return self._dried > self._read_dried
+
     def dry(self) -> None:
         """The panel said that our money is short: it counts as none until the next balance."""
         self._dried += 1
@@ -184,6 +190,7 @@ class Panel:
             raise
         self.noted(None, self._clock() - began)
         self.balance_ms = self._now_ms()
+        self._read_dried = dried
         self.balance = told.amount - (self._spent - spent) if dried == self._dried else Decimal(0)
         return told.currency
 

@@ -195,7 +195,7 @@ _Rank = tuple[Decimal | float | str, ...]
 
 
 def _cheapest(offer: Offer, cost: Decimal, _draw: str) -> _Rank:
-    return cost, -offer.score, offer.panel, offer.remote_service, offer.position
+    return cost, offer.panel, offer.remote_service, offer.position
 
 
 def _by_priority(offer: Offer, _cost: Decimal, _draw: str) -> _Rank:

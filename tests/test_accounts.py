@@ -8,9 +8,9 @@ import pytest
 
 from gateway import ledger
 from gateway.accounts import Accounts, new_key, pepper
-from gateway.errors import WrongKey
+from gateway.errors import Busy, WrongKey
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account
+from gateway.ledger.records import Account, LedgerBusy
 from gateway.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -91,6 +91,17 @@ async def test_a_mistyped_key_never_reaches_the_ledger(
     with pytest.raises(WrongKey):
         await accounts.by_key(text[:10] + other + text[11:])
     assert asked == []
+
+
+async def test_a_ledger_that_cannot_be_read_is_our_fault_and_not_the_keys(
+    record: Ledger, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find(hash: bytes) -> None:
+        raise LedgerBusy("disk I/O error")
+
+    monkeypatch.setattr(record, "find_key", find)
+    with pytest.raises(Busy):
+        await Accounts(record, b"pepper").by_key(new_key())
 
 
 async def test_a_key_from_elsewhere_is_known_by_its_hash_alone(record: Ledger, account: Account) -> None:

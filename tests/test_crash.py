@@ -105,4 +105,5 @@ async def test_a_kill_at_any_await_of_placing_buys_nothing_twice_and_forgets_not
         else:
             pytest.fail(f"placing takes more than {MOST_STEPS} steps")
         assert died >= 4
+        assert first.sends["add"] >= 2, "the panel that the case is about was never asked"
         assert len(first.journal) + len(second.journal) >= 2

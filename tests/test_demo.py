@@ -24,6 +24,7 @@ from rich.console import Console
 from gateway.__main__ import panelmux
 from gateway.cli.demo import panels, screen
 from gateway.cli.demo.folder import Folder
+from gateway.cli.demo.running import open_panels
 from gateway.cli.demo.shopping import ORDERS, shop
 from gateway.cli.demo.watching import Hints, Row
 from gateway.cli.failure import Exit
@@ -99,7 +100,15 @@ async def test_the_demo_sells_what_it_prints_and_goes_on_where_it_was_stopped(tm
         assert Decimal((await completed(url, key, order))["charge"]) > 0
         shown = await printed(demo, f"order {order}: service 1")
         assert f"order {order}: " in shown
-    kept = (folder / "routing_rules.yaml").read_text()
+        kept = (folder / "routing_rules.yaml").read_text()
+        for option in ((), ("--fresh",)):
+            second = await asyncio.create_subprocess_exec(
+                COMMAND, "demo", "--dir", str(folder), *option, stdout=PIPE, stderr=PIPE
+            )
+            _, err = await asyncio.wait_for(second.communicate(), WAIT_S)
+            assert second.returncode == Exit.UNREACHABLE
+            assert "sells from this ledger already" in err.decode()
+        assert (folder / "routing_rules.yaml").read_text() == kept
 
     first = load(folder / "routing_rules.yaml", {}, PROVIDERS)
     port = int(first.panels["alpha"].url.split(":")[2].split("/")[0])
@@ -117,6 +126,24 @@ async def test_the_demo_sells_what_it_prints_and_goes_on_where_it_was_stopped(tm
     now = (folder / "routing_rules.yaml").read_text()
     changed = [(a, b) for a, b in zip(kept.splitlines(), now.splitlines(), strict=True) if a != b]
     assert [a.split()[0] for a, _ in changed] == ["url:"]
+
+
+@pytest.mark.anyio
+async def test_rules_that_people_changed_are_left_as_they_are(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    mine = f"""\
+panels:
+  alpha: {{url: "http://127.0.0.1:1/api/v2", key: "${{file:{folder.panel_key("alpha")}}}", private: true}}
+  beta: {{url: "https://panel.example/api/v2", key: "${{file:{folder.panel_key("beta")}}}"}}
+services:
+  1: {{routes: [alpha/9001, beta/77]}}
+"""
+    folder.rules.write_text(mine)
+    async with open_panels(folder) as sandboxes:
+        assert list(sandboxes) == ["alpha"]
+        now = load(folder.rules, {}, PROVIDERS).panels
+        assert (await call(now["alpha"].url, key=now["alpha"].key, action="balance"))["currency"] == "USD"
+    assert folder.rules.read_text().replace(now["alpha"].url, "http://127.0.0.1:1/api/v2") == mine
 
 
 def row(order: int = 1, **other: Any) -> Row:

@@ -182,7 +182,7 @@ def test_costs_go_by_the_order_or_by_its_units_as_its_type_says(fields: OrderFie
     assert choice.cost == Decimal(cost)
 
 
-def test_cheapest_takes_the_lowest_cost_then_the_better_score_then_the_name() -> None:
+def test_cheapest_takes_the_lowest_cost_and_of_equal_ones_the_first_name() -> None:
     offers = [
         offer("delta", rate=Decimal("0.80"), score=0.5),
         offer("gamma", rate=Decimal("0.80"), score=0.9),
@@ -190,7 +190,7 @@ def test_cheapest_takes_the_lowest_cost_then_the_better_score_then_the_name() ->
         offer("alpha", rate=Decimal("0.90")),
         offer("omega", rate=Decimal("0.70"), score=0.1),
     ]
-    assert panels(decide(offers, wanted(), Policy.CHEAPEST)) == ["omega", "gamma", "delta", "alpha", "beta"]
+    assert panels(decide(offers, wanted(), Policy.CHEAPEST)) == ["omega", "delta", "gamma", "alpha", "beta"]
 
 
 def test_priority_takes_routes_as_they_are_written() -> None:

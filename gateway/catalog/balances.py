@@ -15,6 +15,9 @@ from providers.errors import ProviderError
 _log = structlog.get_logger()
 
 _TICK_S: Final = 1.0  # how late a look at an open circuit may come
+_DRY_S: Final = (
+    5.0  # how soon to look after a panel said that our money is short; some say so for other faults of theirs
+)
 
 
 class Balances:
@@ -40,12 +43,14 @@ class Balances:
 
     async def follow(self) -> None:
         """Read the balance every `every_s`, and whenever the circuit is open and wants to be probed. Never ends."""
-        due = self._clock()
+        looked = due = self._clock()
         while True:
             now = self._clock()
-            if now >= due or self._panel.probe_due(now):
+            dry = self._panel.is_dry and now >= looked + _DRY_S
+            if now >= due or dry or self._panel.probe_due(now):
                 await self.once()
-                due = self._clock() + self._every_s * (0.9 + 0.2 * self._draw())
+                looked = self._clock()
+                due = looked + self._every_s * (0.9 + 0.2 * self._draw())
             await self._sleep(min(_TICK_S, self._every_s))
 
     async def once(self) -> None:

@@ -35,12 +35,16 @@ def columns(*titles: str) -> tuple[Column, ...]:
 
 def document(value: object) -> None:
     """One JSON document on stdout."""
-    print(escaped(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+    print(_json(msgspec.json.format(msgspec.json.encode(value), indent=2)))
 
 
 def line(value: object) -> None:
     """One JSON value as one line on stdout, at once: for what goes on while it is told."""
-    print(escaped(msgspec.json.encode(value).decode()), flush=True)
+    print(_json(msgspec.json.encode(value)), flush=True)
+
+
+def _json(text: bytes) -> str:
+    return escaped(text.decode(), ascii=(sys.stdout.encoding or "").lower() not in {"utf-8", "utf8"})
 
 
 def say(text: str) -> None:

@@ -64,7 +64,8 @@ def command() -> None:
 def list_(*, live: bool, offline: bool, rules: str | None, ledger: str | None, as_json: bool) -> None:
     """Each panel's currency, our balance there, its services, and whether it answers.
 
-    Balances are asked for now; services are those of the last good lists, as a gateway keeps them in the ledger.
+    Balances are asked for now; services are those of the last good lists, as a gateway keeps them in the ledger. Ends
+    with 4 when a panel does not answer.
     """
     if live and offline:
         raise click.UsageError("say one of --live and --offline")

@@ -23,13 +23,19 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(char for char in text if char.isprintable())
 
 
-def escaped(json: str) -> str:
+def escaped(json: str, *, ascii: bool = False) -> str:
     r"""JSON whose every unprintable character is written as an escape: harmless on a terminal, the same to a parser.
+
+    `ascii`: so is every other one that not all encodings have.
 
     >>> escaped('{"name":"a\x9b31m"}')
     '{"name":"a\\u009b31m"}'
     """
-    return "".join(char if char.isprintable() or char == "\n" else _escape(char) for char in json)
+
+    def stays(char: str) -> bool:
+        return char == "\n" or (char.isprintable() and (char.isascii() or not ascii))
+
+    return "".join(char if stays(char) else _escape(char) for char in json)
 
 
 def _escape(char: str) -> str:

@@ -137,3 +137,18 @@ class TestProbe:
         assert catalog.offers(service, house.clock())[0].funds == 0
         await alpha.read_balance()
         assert catalog.offers(service, house.clock())[0].funds == 100
+
+    async def test_a_panel_that_said_our_money_is_short_is_asked_for_the_balance_soon(self, house: House) -> None:
+        catalog = await house.started(ROUTED)
+        await house.sleep.asleep(short=True)
+        alpha = catalog.panels["alpha"]
+        asked = house.alpha.asked.count("balance")
+        alpha.noted(Refused("Not enough funds", Reason.FUNDS, panel="alpha", action="add"), 0.1)
+        await house.sleep.wake(short=True)
+        assert house.alpha.asked.count("balance") == asked
+        house.clock.now += 5
+        await house.sleep.wake(short=True)
+        assert (house.alpha.asked.count("balance"), alpha.is_dry) == (asked + 1, False)
+        house.clock.now += 5
+        await house.sleep.wake(short=True)
+        assert house.alpha.asked.count("balance") == asked + 1

@@ -36,6 +36,26 @@ def test_columns_are_aligned_and_numbers_stand_to_the_right(capsys: pytest.Captu
     assert capsys.readouterr().out == "name      amount\na           1.00\nlonger  12345.00\n"
 
 
+def test_an_encoding_that_lacks_characters_is_no_failure(shell: Shell) -> None:
+    """What JSON says stays the same; a table loses no more than the characters."""
+    rows = [{"service": 1, "name": "Лайки ▬", "rate": "1.00", "min": 1, "max": 9, "category": "c"}]
+    (shell.folder / "rows.json").write_text(json.dumps(rows))
+    made = shell.start("sandbox", "--catalogue", "rows.json", "--json")
+    assert made.stdout is not None
+    panel = json.loads(made.stdout.readline())
+    shell.rules.write_text(
+        f"panels: {{p: {{url: '{panel['url']}', key: '${{SANDBOX_KEY}}', private: true}}}}\npublish: [{{panel: p}}]\n"
+    )
+    shell.environ |= {"SANDBOX_KEY": "sandbox", "PYTHONIOENCODING": "ascii"}
+    for option, words in (("--json", '"\\u041b'), ("--live", "????? ?")):
+        searching = shell.start("catalog", "search", "", option)
+        out, err = searching.communicate(timeout=20)
+        assert (searching.returncode, err) == (0, "")
+        assert words in out
+    made.terminate()
+    made.communicate(timeout=20)
+
+
 def test_an_empty_table_says_so_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(output.columns("name"), [], empty="none yet")
     assert capsys.readouterr() == ("", "none yet\n")

@@ -36,7 +36,8 @@ def command(*, folder: Path, fresh: bool, port: int, quiet: bool, as_json: bool)
 
     The panels differ in price, currency and manners: one is quick and dear, one cheap and now and then loses an answer,
     one slow and given to cancelling. A few orders are placed and shown as they move; place your own with the key that
-    is printed. Everything is on this machine, no money is real, and Ctrl-C ends it.
+    is printed. Everything is on this machine, no money is real, and Ctrl-C ends it. Settings are the demo's own, not
+    the environment's.
 
     With --json, one line of JSON tells the address and the key, and one more follows for every change of an order.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.failure import Exit, Failure
+from gateway.ledger.lock import Lock
 
 _MARK: Final = ".panelmux-demo"
 _OURS: Final = ("routing_rules.yaml", "*.key", "*.journal", "ledger.*", _MARK)
@@ -22,14 +23,24 @@ class Folder:
 
     def prepare(self, *, fresh: bool) -> None:
         """Make the folder, or see that it is a demo's; `fresh`: without what an earlier run left."""
-        if self.path.is_dir() and any(self.path.iterdir()) and not (self.path / _MARK).exists():
+        is_ours = (self.path / _MARK).exists()
+        if not is_ours and self.path.is_dir() and any(self.path.iterdir()):
             raise Failure(f"{self.path}: not empty, and not made by a demo; --dir chooses another", Exit.MISUSE)
+        if is_ours:
+            # A demo that runs here keeps its panels' ports and its files: LedgerInUse before anything is touched.
+            lock = Lock(self.ledger_url)
+            lock.take()
+            lock.give_back()
         self.path.mkdir(parents=True, exist_ok=True)
         if fresh:
             for pattern in _OURS:
                 for left in self.path.glob(pattern):
                     left.unlink()
         (self.path / _MARK).touch()
+
+    @property
+    def ledger_url(self) -> str:
+        return f"sqlite:///{self.ledger}"
 
     def journal(self, panel: str) -> Path:
         return self.path / f"{panel}.journal"
@@ -46,7 +57,7 @@ class Folder:
 
     def environment(self) -> str:
         """What makes other commands look at the demo."""
-        return f"export PANELMUX_RULES={self.rules} PANELMUX_LEDGER=sqlite:///{self.ledger}"
+        return f"export PANELMUX_RULES={self.rules} PANELMUX_LEDGER={self.ledger_url}"
 
 
 def keep(file: Path, text: str) -> None:

@@ -61,12 +61,12 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 async def run(folder: Folder, port: int, *, shops: bool, as_json: bool) -> None:
     """Run until SIGINT or SIGTERM."""
-    async with _panels(folder) as sandboxes:
+    async with open_panels(folder) as sandboxes:
         rules = rules_file.load(folder.rules, {}, PROVIDERS)
         logs.configure("console", [panel.key for panel in rules.panels.values()], level=logging.ERROR)
         settings = Settings(
             rules=str(folder.rules),
-            ledger=f"sqlite:///{folder.ledger}",
+            ledger=folder.ledger_url,
             status_s=0.5,
             balance_s=5.0,
             drain_s=5.0,
@@ -82,7 +82,7 @@ async def run(folder: Folder, port: int, *, shops: bool, as_json: bool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _panels(folder: Folder) -> AsyncIterator[Mapping[str, Sandbox]]:
+async def open_panels(folder: Folder) -> AsyncIterator[Mapping[str, Sandbox]]:
     """The panels, listening where the rules say; the rules are written, or corrected where a port was taken."""
     text = folder.rules.read_text() if folder.rules.exists() else None
     made: dict[str, Sandbox] = {}
@@ -90,9 +90,9 @@ async def _panels(folder: Folder) -> AsyncIterator[Mapping[str, Sandbox]]:
     async with contextlib.AsyncExitStack() as stack:
         written = {} if text is None else rules_file.load(folder.rules, {}, PROVIDERS).panels
         for name in panels.PANELS:
-            if text is not None and name not in written:
-                continue
             before = written[name].url if name in written else None
+            if text is not None and (before is None or urlsplit(before).hostname != _HOST):
+                continue  # people took it out of the rules, or put a real panel in its place
             made[name] = panels.sandbox(name, folder.panel_key(name).read_text().strip(), folder)
             stack.callback(made[name].close)
             urls[name] = await _serve(stack, made[name], before)
@@ -108,7 +108,7 @@ async def _serve(stack: contextlib.AsyncExitStack, sandbox: Sandbox, before: str
     try:
         return await stack.enter_async_context(sandbox.serve(_HOST, port))
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
+        if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
             raise
         return await stack.enter_async_context(sandbox.serve(_HOST, 0))
 

@@ -153,6 +153,8 @@ def _print(order: Order, account: str, attempts: Sequence[Attempt], events: Sequ
             ("placed", f"{moment(order.created_ms)}, last changed {moment(order.updated_ms)}"),
         ]
     )
+    if order.children:
+        output.facts([("parts", ", ".join(order.children))])
     _print_decision(order.decision)
     print("\nattempts")
     output.table(

@@ -1,0 +1,74 @@
+"""What README.md says is there, and what is there README.md says."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from gateway.__main__ import SECTIONS
+from gateway.routing import Policy
+from gateway.rules import load, model
+from gateway.settings import PREFIX, Settings
+from providers.base import Action
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("setting", Settings.__struct_fields__)
+def test_every_setting_is_in_the_table(setting: str) -> None:
+    assert f"`{PREFIX}{setting.upper()}`" in README
+
+
+def test_no_setting_is_made_up() -> None:
+    named = set(re.findall(PREFIX + r"([A-Z_]+)\b", README))
+    assert named <= {setting.upper() for setting in Settings.__struct_fields__}
+
+
+@pytest.mark.parametrize("command", [name for section in SECTIONS.values() for name in section])
+def test_every_command_is_named(command: str) -> None:
+    assert f"`panelmux {command}" in README
+
+
+@pytest.mark.parametrize("action", get_args(Action))
+def test_every_action_is_named(action: str) -> None:
+    assert f"`{action}`" in README
+
+
+@pytest.mark.parametrize("policy", Policy)
+def test_every_policy_is_named(policy: Policy) -> None:
+    assert policy.value in README
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(field for field in model.Rules.__struct_fields__ if field not in {"version", "warnings"}),
+        *model.Panel.__struct_fields__,
+        *model.Service.__struct_fields__,
+        *model.Publish.__struct_fields__,
+    ],
+)
+def test_every_key_of_the_rules_is_named(key: str) -> None:
+    assert re.search(rf"\b{key}\b", README), key
+
+
+def test_the_rules_shown_are_valid(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    file = tmp_path / "routing_rules.yaml"
+    beta = "  beta:\n    url: https://beta.example/api/v2\n    key: ${BETA_KEY}\n"
+    file.write_text(shown.replace("policy: cheapest ", beta + "policy: cheapest ", 1))
+    rules = load(file, {"ALPHA_KEY": "a", "BETA_KEY": "b"})
+    assert list(rules.services) == [1]
+
+
+def test_the_rules_that_come_with_it_are_valid() -> None:
+    path = ROOT / "routing_rules.yaml"
+    keys = dict.fromkeys(re.findall(r"\$\{([A-Z_]+)\}", path.read_text()), "secret-key")
+    assert load(path, keys).services
+
+
+def test_the_files_it_names_are_there() -> None:
+    for name in re.findall(r"`((?:gateway|providers|tests|deploy)/[\w./]+)`", README):
+        assert (ROOT / name).exists(), name

@@ -139,7 +139,7 @@ class TestProbe:
         assert catalog.offers(service, house.clock())[0].funds == 100
 
     async def test_a_panel_that_said_our_money_is_short_is_asked_for_the_balance_soon(self, house: House) -> None:
-        catalog = await house.started(ROUTED)
+        catalog = await house.started(PUBLISHED)
         await house.sleep.asleep(short=True)
         alpha = catalog.panels["alpha"]
         asked = house.alpha.asked.count("balance")

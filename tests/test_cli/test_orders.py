@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gateway.__main__ import panelmux
 from gateway.cli.failure import Exit
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import NewPlacement
+from gateway.ledger.records import Accepted, NewPlacement
 from providers.base import OrderStatus, Status
 from tests.test_cli.shell import Shell, Site, placed
 
@@ -202,7 +202,7 @@ def test_resolving_wants_one_clear_word_and_a_yes(shell: Shell, args: Sequence[s
     assert shell.json("order", "list", "--unknown")
 
 
-@pytest.mark.parametrize(("answer", "code"), [("y\n", Exit.GOOD), ("n\n", Exit.INTERRUPTED)])
+@pytest.mark.parametrize(("answer", "code"), [("y\n", Exit.GOOD), ("n\n", Exit.FAILED), ("", Exit.INTERRUPTED)])
 def test_on_a_terminal_resolving_asks_first(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str, code: Exit
 ) -> None:
@@ -212,4 +212,23 @@ def test_on_a_terminal_resolving_asks_first(
     result = CliRunner().invoke(panelmux, args, input=answer, env=shell.environ)
     assert result.exit_code == code
     assert "Do it?" in result.stderr
-    assert bool(shell.json("order", "list", "--unknown")) is (code is Exit.INTERRUPTED)
+    assert bool(shell.json("order", "list", "--unknown")) is (code is not Exit.GOOD)
+
+
+def test_what_the_gateway_learned_meanwhile_stands(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = shell.keep(placed)
+
+    async def learned(opened: Ledger) -> None:
+        (attempt,) = await opened.attempts(order)
+        await opened.settle(attempt.id, Accepted(remote_id="4711"))
+
+    def confirmed(*, yes: bool) -> None:
+        shell.keep(learned)
+
+    monkeypatch.setattr(sys.modules["gateway.cli.order.resolve"], "_confirm", confirmed)
+    result = shell.run("order", "resolve", str(order), "--not-placed", "--reason", "r")
+    assert result.exit_code == Exit.FAILED
+    assert result.stderr.splitlines()[-1].startswith("ledger: ")
+    (attempt,) = shell.json("order", "show", str(order))["attempts"]
+    assert (attempt["outcome"], attempt["remote_id"]) == ("accepted", "4711")
+    assert shell.json("account", "list")[0]["balance"] == "98.50"

@@ -4,6 +4,7 @@ import asyncio
 import getpass
 import sys
 import time
+from decimal import Decimal
 
 import click
 import msgspec
@@ -29,6 +30,14 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
     bind: str | None
     reason: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The attempt, what would be done in words, and the charge that the panel told, in its currency."""
+
+    attempt: Attempt
+    plan: tuple[str, ...]
+    charge: Decimal | None = None
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,35 +89,35 @@ def resolve(
         raise click.UsageError(
             "--not-placed needs --reason: what was not placed is given back, and may be bought again"
         )
-    settings = settled(rules=rules, ledger=ledger)
-    resolved = asyncio.run(_resolve(settings, id, Word(bind=bind, reason=reason.strip()), yes, dry_run))
+    settings, word = settled(rules=rules, ledger=ledger), Word(bind=bind, reason=reason.strip())
+    found = asyncio.run(_look(settings, id, word))
+    for line in found.plan:
+        output.say(line)
+    if not dry_run:
+        _confirm(yes=yes)  # between two loops: waiting for a person stops neither Ctrl-C nor the ledger
+        asyncio.run(_settle(settings, found, word))
+    resolved = Resolved(
+        order=id,
+        attempt=found.attempt.id,
+        panel=found.attempt.panel,
+        outcome=(AttemptState.NOT_SENT if bind is None else AttemptState.ACCEPTED).value,
+        remote_id=bind,
+        done=not dry_run,
+    )
     if as_json:
         output.document(resolved)
     elif resolved.done:
         output.facts([("order", str(id)), ("attempt", str(resolved.attempt)), ("outcome", resolved.outcome)])
 
 
-async def _resolve(settings: Settings, id: int, word: Word, yes: bool, dry_run: bool) -> Resolved:
+async def _look(settings: Settings, id: int, word: Word) -> Found:
     async with ledger_at(settings.ledger) as ledger:
         order = await known(ledger, id)
         attempt = await _open(ledger, order)
-        plan = [_where(attempt)]
-        told = None
-        if word.bind is not None:
-            told = await _ask(settings, attempt.panel, word.bind)
-            plan += _bound(order, attempt, word.bind, told)
-        else:
-            plan += _given_back(order, attempt)
-        for line in plan:
-            output.say(line)
-        done = not dry_run
-        if done:
-            await asyncio.to_thread(_confirm, yes)
-            await _settle(ledger, attempt, word, told)
-    state = AttemptState.ACCEPTED if word.bind is not None else AttemptState.NOT_SENT
-    return Resolved(
-        order=id, attempt=attempt.id, panel=attempt.panel, outcome=state.value, remote_id=word.bind, done=done
-    )
+    if word.bind is None:
+        return Found(attempt, (_where(attempt), *_given_back(order, attempt)))
+    told = await _ask(settings, attempt.panel, word.bind)
+    return Found(attempt, (_where(attempt), *_bound(order, attempt, word.bind, told)), told.charge)
 
 
 async def _open(ledger: Ledger, order: Order) -> Attempt:
@@ -166,25 +175,29 @@ def _given_back(order: Order, attempt: Attempt) -> list[str]:
     return plan
 
 
-def _confirm(yes: bool) -> None:
+def _confirm(*, yes: bool) -> None:
     if yes:
         return
     if not _is_terminal():
         raise Failure("order resolve: nobody to ask; say --yes, or --dry-run to look only", Exit.MISUSE)
-    click.confirm("Do it?", abort=True, err=True)
+    if not click.confirm("Do it?", err=True):
+        raise Failure("order resolve: nothing was done")
 
 
 def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-async def _settle(ledger: Ledger, attempt: Attempt, word: Word, told: Status | None) -> None:
+async def _settle(settings: Settings, found: Found, word: Word) -> None:
+    """Write the operator's word down; WrongState where the gateway learned the outcome meanwhile."""
     evidence = msgspec.json.encode({"by": "operator", "who": _who(), "reason": word.reason}).decode()
-    if word.bind is None:
-        await ledger.settle(attempt.id, NotSent(evidence=evidence), Fail(why=f"operator: {word.reason}"))
-        return
-    charge = told.charge if told is not None else None
-    await ledger.settle(attempt.id, Accepted(remote_id=word.bind, charge=charge, evidence=evidence))
+    async with ledger_at(settings.ledger) as ledger:
+        if word.bind is None:
+            then = Fail(why=f"operator: {word.reason}")
+            await ledger.settle(found.attempt.id, NotSent(evidence=evidence), then)
+        else:
+            accepted = Accepted(remote_id=word.bind, charge=found.charge, evidence=evidence)
+            await ledger.settle(found.attempt.id, accepted)
 
 
 def _who() -> str:

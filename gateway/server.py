@@ -18,7 +18,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 class Server(uvicorn.Server):
     """uvicorn, but a signal ends `serve` instead of the process, and /readyz turns first."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, *, started: Callable[[], None] = lambda: None) -> None:
         super().__init__(
             uvicorn.Config(
                 gateway.app,
@@ -32,6 +32,11 @@ class Server(uvicorn.Server):
             )
         )
         self._gateway = gateway
+        self._announce = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -65,6 +70,5 @@ def url(listening: socket.socket) -> str:
 
 
 async def serve(gateway: Gateway, listening: socket.socket, *, started: Callable[[str], None]) -> None:
-    """Run an opened gateway on `listening` until SIGINT or SIGTERM; `started` is given the base URL."""
-    started(url(listening))
-    await Server(gateway).serve(sockets=[listening])
+    """Run an opened gateway on `listening` until SIGINT or SIGTERM; `started` is given the base URL once it sells."""
+    await Server(gateway, started=lambda: started(url(listening))).serve(sockets=[listening])

@@ -111,7 +111,11 @@ class Listener:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         held = socket.socket(family, socket.SOCK_STREAM)
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind((self.host, self.port))
+        try:
+            held.bind((self.host, self.port))
+        except OSError:
+            held.close()
+            raise
         self.port = held.getsockname()[1]
         return held
 

@@ -216,10 +216,10 @@ def form(order: OrderFields) -> dict[str, str]:
     {'link': 'https://x.example/p', 'comments': 'nice\ngreat'}
     """
     fields: dict[str, str] = {}
-    for field in msgspec.structs.fields(order):
-        value = getattr(order, field.name)
+    for name in order.__struct_fields__:
+        value = getattr(order, name)
         if isinstance(value, tuple):
-            fields[field.encode_name] = "\n".join(value)
-        elif value is not None and not (field.encode_name == "link" and value == ""):
-            fields[field.encode_name] = str(value)
+            fields[name] = "\n".join(value)
+        elif value is not None and not (name == "link" and value == ""):
+            fields[name] = str(value)
     return fields

@@ -160,6 +160,8 @@ class Sync:
             raise
         panel.noted(None, self._clock() - began)
         why = held_back(() if panel.snapshot is None or accept else panel.snapshot.rows, services)
+        if why is not None and await self._accepted():
+            why = held_back(panel.rows, services)
         if why is not None:
             return self._synced(Outcome.HELD_BACK, why=why)
         snapshot = Snapshot(
@@ -172,6 +174,15 @@ class Sync:
         changed = await self._adopt(snapshot)
         await self._keep(snapshot, changed=changed)
         return self._synced(Outcome.NEW if changed else Outcome.SAME)
+
+    async def _accepted(self) -> bool:
+        """Take a list that a person accepted on the command line since ours: it stands in the ledger, and is newer."""
+        mine, packed = self._panel.snapshot, await self._ledger.snapshot(self._panel.name)
+        theirs = None if packed is None else await self._aside(_unpacked, packed)
+        if mine is None or theirs is None or theirs.source != mine.source or theirs.fetched_ms <= mine.fetched_ms:
+            return False
+        await self._adopt(theirs)
+        return True
 
     async def _adopt(self, snapshot: Snapshot) -> bool:
         """Make it the panel's list; gives whether its rows changed. Rows that did not stay the same objects."""

@@ -9,15 +9,21 @@ import click
 import msgspec
 from rapidfuzz import fuzz, process, utils
 
-from gateway.catalog import Catalog, Conflict, Service
+from gateway.catalog import Catalog, Conflict, Outcome, Service
+from gateway.catalog.aside import Aside
 from gateway.catalog.services import cost
+from gateway.catalog.sync import Sync
 from gateway.cli import output
+from gateway.cli.failure import Exit
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
-from gateway.cli.opened import settled
-from gateway.cli.reached import catalog_of, known, ruled
+from gateway.cli.opened import ledger_at, settled
+from gateway.cli.reached import Looking, catalog_of, known, panels_of, ruled
 from gateway.cli.text import shortened
 from gateway.money import wire
 from gateway.panels import Panel
+from gateway.rules.model import Rules
+from gateway.settings import Settings
+from gateway.shared import InProcess
 from providers.base import RemoteService
 
 _ALIKE: Final = 60  # of 100: below it, what is found has nothing to do with what was asked
@@ -61,6 +67,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     max: int
     refill: bool
     cancel: bool
+
+
+class Fetched(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a panel's list as --json writes it."""
+
+    panel: str
+    outcome: Outcome
+    rows_before: int
+    rows: int
+    why: str
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +165,44 @@ def _line(catalog: Catalog, service: Service) -> Sold:
             for offer in catalog.offers(service, 0.0)
         ),
     )
+
+
+@command.command(
+    cls=Leaf,
+    examples=("panelmux catalog sync alpha", "panelmux catalog sync alpha --accept --dry-run"),
+)
+@click.argument("panel")
+@click.option("--accept", is_flag=True, help="Take also a list that is held back for having shrunk by half or more.")
+@click.option("--dry-run", is_flag=True, help="Fetch and compare, and keep nothing.")
+@rules_option
+@ledger_option
+@json_option
+def sync(*, panel: str, accept: bool, dry_run: bool, rules: str | None, ledger: str | None, as_json: bool) -> None:
+    """Fetch a panel's list now. One that is held back stays so until it is accepted; a running gateway follows."""
+    settings = settled(rules=rules, ledger=ledger)
+    found = ruled(settings)
+    known(panel, found)
+    fetched = asyncio.run(_fetched(settings, found, panel, accept=accept, keep=not dry_run))
+    if as_json:
+        output.document(fetched)
+    else:
+        rows = f"{fetched.rows_before} rows before, {fetched.rows} now"
+        output.say(f"{panel}: {fetched.outcome}: {fetched.why or rows}{'; nothing was kept' if dry_run else ''}")
+    if fetched.outcome == Outcome.FAILED:
+        raise click.exceptions.Exit(Exit.UNREACHABLE)
+    if fetched.outcome == Outcome.HELD_BACK:
+        raise click.exceptions.Exit(Exit.FINDINGS)
+
+
+async def _fetched(settings: Settings, rules: Rules, name: str, *, accept: bool, keep: bool) -> Fetched:
+    async with ledger_at(settings.ledger) as ledger, panels_of(rules) as made:
+        panel = made[name]
+        store = ledger if keep else Looking(ledger)
+        one = Sync(panel, store, InProcess(), every_s=1.0, aside=Aside(), together=asyncio.Semaphore(1))
+        await one.load()
+        before = len(panel.rows)
+        synced = await one.once(accept=accept)
+        return Fetched(panel=name, outcome=synced.outcome, rows_before=before, rows=synced.rows, why=synced.why)
 
 
 def _rows(panel: Panel, text: str, limit: int) -> list[Row]:

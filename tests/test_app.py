@@ -13,6 +13,7 @@ from gateway.rules.model import Ids, Publish, Rules
 from providers.sandbox import Sandbox
 from tests import wares
 from tests.running import Selling, panel, selling, settings, until
+from tests.servers import Valkey
 
 pytestmark = pytest.mark.anyio
 
@@ -133,3 +134,18 @@ async def test_a_stop_leaves_no_task_behind(tmp_path: Path) -> None:
     async with sandbox().serve() as url, Gateway(settings(tmp_path), rules(url)) as gateway:
         await gateway.catalog.until_ready()
     assert asyncio.all_tasks() == before
+
+
+async def test_redis_takes_the_catalogue_and_its_loss_stops_nothing(tmp_path: Path) -> None:
+    box = sandbox()
+    with Valkey() as valkey:
+        async with box.serve() as url:
+            async with selling(rules(url), tmp_path / "one", overrides={"redis": valkey.url}) as shop:
+                await shop.gateway.catalog.until_ready()
+            box.faults = "services:silence"  # the second node has it from the first
+            async with selling(rules(url), tmp_path / "two", overrides={"redis": valkey.url}) as shop:
+                await shop.gateway.catalog.until_ready()
+                assert len(await shop.call("services")) == len(wares.services())
+                valkey.kill()
+                assert "order" in await shop.call("add", service=1, link=wares.LINK, quantity=20)
+                assert len(await shop.call("services")) == len(wares.services())

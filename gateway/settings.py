@@ -44,9 +44,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     drain_s: float = 130.0
     log: str = "console"
 
+    def __repr__(self) -> str:
+        """Without the pepper, and without a password that the URL of Redis may hold."""
+        redis = None if self.redis is None else _shown(self.redis)
+        return f"Settings(rules={self.rules!r}, ledger={self.ledger!r}, redis={redis!r}, port={self.port})"
+
     def __post_init__(self) -> None:
-        if not self.ledger.startswith("sqlite:///"):
+        if self.ledger.removeprefix("sqlite:///") in {self.ledger, "", ":memory:"}:
             raise SettingError(f'PANELMUX_LEDGER: "{self.ledger}" is not sqlite:///PATH')
+        if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
+            raise SettingError(f'PANELMUX_REDIS: "{_shown(self.redis)}" is not redis://, rediss:// or unix://')
         if not 0 <= self.port <= 65535:
             raise SettingError(f"PANELMUX_PORT: {self.port} is not a port")
         if self.workers != 1:
@@ -56,6 +63,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for name in ("sync_wait_s", "placing_s", "catalogue_s", "balance_s", "status_s", "drain_s"):
             if not 0 < getattr(self, name) < 10**6:
                 raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number of seconds above 0")
+
+
+def _shown(url: str) -> str:
+    """A URL without what stands before its @: that may be a password."""
+    return url.rpartition("@")[2]
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:

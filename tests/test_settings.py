@@ -26,6 +26,8 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("PANELMUX_PORT", "many", "PANELMUX_PORT"),
         ("PANELMUX_PORT", "70000", "PANELMUX_PORT: 70000 is not a port"),
         ("PANELMUX_LEDGER", "mysql://db", 'PANELMUX_LEDGER: "mysql://db" is not sqlite:///PATH'),
+        ("PANELMUX_LEDGER", "sqlite:///", 'PANELMUX_LEDGER: "sqlite:///" is not sqlite:///PATH'),
+        ("PANELMUX_REDIS", "htp://u:pass@h", 'PANELMUX_REDIS: "h" is not redis://'),
         ("PANELMUX_WORKERS", "2", "PANELMUX_WORKERS: 2"),
         ("PANELMUX_LOG", "loud", 'PANELMUX_LOG: "loud"'),
         ("PANELMUX_DRAIN_S", "0", "PANELMUX_DRAIN_S: 0.0"),
@@ -37,3 +39,9 @@ def test_a_wrong_setting_is_named(variable: str, value: str, said: str) -> None:
     with pytest.raises(SettingError) as wrong:
         settings({variable: value})
     assert said in str(wrong.value)
+
+
+def test_no_secret_is_shown() -> None:
+    shown = repr(settings({"PANELMUX_PEPPER": "s3cret-pepper", "PANELMUX_REDIS": "redis://:s3cret-pass@host:1/0"}))
+    assert "s3cret" not in shown
+    assert "host:1/0" in shown

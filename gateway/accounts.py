@@ -11,13 +11,14 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from gateway.errors import Busy, WrongKey
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, Key, LedgerBusy
-from gateway.settings import Settings
+from gateway.settings import Settings, beside_ledger
 
 PREFIX: Final = "pm_"
 _KNOWN_S: Final = 1.0  # how long a key is believed without asking the ledger: a revoked one dies within this
@@ -58,6 +59,14 @@ class Accounts:
         self._known[digest] = (self._clock() + _KNOWN_S, *found)
         return found
 
+    async def create(self, name: str, *, unlimited: bool, balance: Decimal, note: str) -> tuple[str, Account]:
+        """Make an account and its first key, both or neither; the key's text is given here, once, and kept nowhere."""
+        text = new_key()
+        account, _ = await self._ledger.open_account(
+            name, unlimited=unlimited, balance=balance, note=note, hash=self.hashed(text), hint=text[-4:]
+        )
+        return text, account
+
     async def create_key(self, account: int, *, get_add: bool = True) -> tuple[str, Key]:
         """Make a key; its text is given here, once, and kept nowhere."""
         text = new_key()
@@ -88,7 +97,7 @@ def pepper(settings: Settings) -> bytes:
     """The secret that keys are hashed with: PANELMUX_PEPPER, or a file beside the ledger that is made at first use."""
     if settings.pepper is not None:
         return settings.pepper.encode()
-    path = Path(settings.ledger.removeprefix("sqlite:///")).with_suffix(".pepper")
+    path = beside_ledger(settings.ledger, ".pepper")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         _make_once(path, secrets.token_hex(32))
@@ -97,7 +106,7 @@ def pepper(settings: Settings) -> bytes:
 
 def _make_once(path: Path, text: str) -> None:
     """Write a file whole or not at all; where two processes race, the first one's stays."""
-    made = path.with_suffix(f".{secrets.token_hex(4)}")
+    made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(file, "w") as out:
         out.write(text + "\n")

@@ -1,7 +1,9 @@
 """Builds the program: the only file that knows all others."""
 
+import asyncio
 import contextlib
-from typing import Self
+from ipaddress import ip_address
+from typing import Final, Self
 
 import msgspec
 import structlog
@@ -14,6 +16,7 @@ from gateway import api_v2, ledger, panels, shared
 from gateway.accounts import Accounts, pepper
 from gateway.catalog import Catalog
 from gateway.ledger.lock import Lock
+from gateway.ledger.records import LedgerError
 from gateway.metrics import Metrics
 from gateway.orders import Orders
 from gateway.reconcile import Reconcile
@@ -21,6 +24,8 @@ from gateway.rules.model import Rules
 from gateway.settings import Settings
 
 _log = structlog.get_logger()
+
+_READY_S: Final = 2.0  # a ledger that cannot be written for so long is not ready
 
 
 class Gateway:
@@ -51,6 +56,7 @@ class Gateway:
         )
         self.reconcile = Reconcile(self.ledger, self.catalog, status_s=settings.status_s)
         self.draining = False
+        self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
         self.app = Starlette(
             routes=[
                 *api_v2.routes(self.accounts, self.catalog, self.orders, currency=rules.currency),
@@ -67,12 +73,13 @@ class Gateway:
         async with contextlib.AsyncExitStack() as opened:
             self._lock.take()
             opened.callback(self._lock.give_back)
-            await self.ledger.open()
             opened.push_async_callback(self.ledger.close)
+            await self.ledger.open()
             await self.ledger.bind_currency(self.rules.currency)
             unknown = await self.ledger.recover()
             if unknown:
-                _log.warning("recover", unknown=unknown, why="these may have been sent, and none is sent again")
+                then = "these may have been sent, and none is sent again; panelmux order list --unknown"
+                _log.warning("recover", unknown=unknown, then=then)
             await self.shared.open()
             opened.push_async_callback(self.shared.close)
             for panel in self.panels.values():
@@ -80,7 +87,7 @@ class Gateway:
             opened.push_async_callback(self.catalog.stop)
             await self.catalog.start()
             opened.push_async_callback(self.reconcile.stop)
-            self.reconcile.start()
+            await self.reconcile.start()
             opened.push_async_callback(self._drain)
             self._opened = opened.pop_all()
         return self
@@ -91,20 +98,37 @@ class Gateway:
 
     async def _drain(self) -> None:
         self.draining = True
-        late = await self.orders.drain(self.settings.drain_s)
+        late = await self.orders.drain(self.settings.drain_s, self.hurry)
         if late:
-            _log.warning("drain", unknown=late, after_s=self.settings.drain_s)
+            _log.warning("stop", unknown=late, then="panelmux order list --unknown")
 
     async def _healthz(self, _request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def _readyz(self, _request: Request) -> Response:
-        waiting = [
-            name for name, wrong in (("stopping", self.draining), ("catalogue", not self.catalog.ready)) if wrong
-        ]
+        facts = (
+            ("stopping", self.draining),
+            ("catalogue", not self.catalog.ready or (self.rules.panels and not self.catalog.services())),
+            ("ledger", not await self._writes()),
+        )
+        waiting = [name for name, wrong in facts if wrong]
         body = msgspec.json.encode({"ready": not waiting, "waiting_for": waiting})
         return Response(body, status_code=503 if waiting else 200, media_type="application/json")
 
-    async def _metrics(self, _request: Request) -> Response:
-        self.metrics.unknown_attempts.set(len(await self.ledger.unknown_attempts(limit=10_000)))
+    async def _writes(self) -> bool:
+        """Whether the ledger can be written now."""
+        try:
+            async with asyncio.timeout(_READY_S):
+                await self.ledger.postpone([], 0)
+        except (LedgerError, TimeoutError):
+            return False
+        return True
+
+    async def _metrics(self, request: Request) -> Response:
+        """Names panels, so it is for this machine alone, and not for what a balancer passes on."""
+        near = request.client is not None and ip_address(request.client.host).is_loopback
+        if not near or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+            return Response(status_code=404)
+        with contextlib.suppress(LedgerError):
+            self.metrics.unknown_attempts.set(await self.ledger.unknown_count())
         return Response(self.metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})

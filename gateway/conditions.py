@@ -98,6 +98,12 @@ def link_clause(written: str | tuple[str, ...]) -> LinkClause:
     return LinkClause(f"link {' or '.join(globs)}", patterns)
 
 
+def refuses_link(condition: Condition | None, link: str) -> bool:
+    """Whether a clause on links is what stands in the way."""
+    clauses = () if condition is None else condition.clauses
+    return any(isinstance(clause, LinkClause) and not clause.holds(0, link) for clause in clauses)
+
+
 def joined(*conditions: Condition | None) -> Condition | None:
     """One condition that holds when all of them do; None when there is none."""
     clauses = tuple(clause for condition in conditions if condition is not None for clause in condition.clauses)

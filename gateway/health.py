@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from providers.errors import ProviderError, Reason, Refused, Throttled
+from providers.errors import Full, ProviderError, Reason, Refused, Throttled
 
 IN_A_ROW: Final = 5  # failures that open the circuit
 SHARE: Final = 0.5  # of lately's outcomes failing, that opens it too
@@ -74,8 +74,17 @@ def score(health: Health, now: float) -> float:
 
 
 def counts_as_failure(error: ProviderError) -> bool:
-    """Whether an error speaks against the panel. A refusal for the order's own sake, or for lack of funds, does not."""
-    return not isinstance(error, Refused) or error.reason in _PANEL_FAILS
+    """Whether an error speaks against the panel.
+
+    A refusal for the order's own sake, or for lack of funds, does not; nor do our own limits, which let it through no
+    sooner; nor does a firewall that stops an order, perhaps for its own words: it costs its customer nothing, and must
+    not close the panel for all others. A panel behind a challenge page shows it to the next read as well.
+    """
+    if isinstance(error, Full):
+        return False
+    if isinstance(error, Refused):
+        return error.reason in _PANEL_FAILS and not (error.action == "add" and error.reason is Reason.EDGE)
+    return True
 
 
 def observed(

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import ssl
 import time
 import zlib
 from collections.abc import Callable, Mapping
@@ -16,10 +17,11 @@ import structlog
 from gateway import health
 from gateway.rules import model
 from providers import PROVIDERS
-from providers.base import Provider, RemoteService, Skipped
+from providers.base import Action, Provider, RemoteService, Skipped
 from providers.errors import ProviderError, Reason, Refused
 from providers.pace import Rate
 from providers.transport import Transport
+from providers.transport.session import trusting_the_system
 
 _log = structlog.get_logger()
 
@@ -104,7 +106,8 @@ class Panel:
         self.exchange = exchange
         self.snapshot: Snapshot | None = None
         self.rows: Mapping[str, RemoteService] = MappingProxyType({})
-        self.health = health.Health()
+        self.reads = health.Health()
+        self.adds = health.Health()
         self.balance: Decimal | None = None
         self.balance_ms: int | None = None
         self._transport = transport
@@ -127,27 +130,45 @@ class Panel:
         self.snapshot = snapshot
         self.rows = rows
 
-    def noted(self, error: ProviderError | None, latency_s: float) -> None:
-        """Take note of how a call ended. A refusal for lack of funds also means that we have none there."""
-        was_closed = self.health.probe_s is None
-        self.health = health.observed(self.health, error, latency_s, self._clock(), jitter=self._draw())
-        if was_closed and self.health.probe_s is not None:
-            _log.warning("circuit", panel=self.name, outcome="open", pause_s=self.health.pause_s)
-        elif not was_closed and self.health.probe_s is None:
-            _log.info("circuit", panel=self.name, outcome="closed")
+    def noted(self, action: Action, error: ProviderError | None, latency_s: float) -> None:
+        """Take note of how a call ended. A refusal for lack of funds also means that we have none there.
+
+        Adds have a circuit of their own: a panel that reads well and whose every `add` fails takes no orders. While it
+        is open, balances are its probes.
+        """
+        if action == "add":
+            self.adds = self._observed("adds", self.adds, error, latency_s)
+        else:
+            self.reads = self._observed("reads", self.reads, error, latency_s)
+            if action == "balance" and health.probe_due(self.adds, self._clock()):
+                self.adds = self._observed("adds", self.adds, error, latency_s)
         if isinstance(error, Refused) and error.reason is Reason.FUNDS:
             self.dry()
 
+    def _observed(
+        self, which: str, before: health.Health, error: ProviderError | None, latency_s: float
+    ) -> health.Health:
+        after = health.observed(before, error, latency_s, self._clock(), jitter=self._draw())
+        if before.probe_s is None and after.probe_s is not None and error is not None:
+            _log.warning("circuit", panel=self.name, of=which, outcome="open", pause_s=after.pause_s, why=error.what)
+        elif before.probe_s is not None and after.probe_s is None:
+            _log.info("circuit", panel=self.name, of=which, outcome="closed")
+        return after
+
     def closed(self, now: float) -> bool:
-        """Whether the circuit lets orders through at this moment of the clock."""
-        return health.closed(self.health, now)
+        """Whether the circuits let orders through at this moment of the clock."""
+        return health.closed(self.reads, now) and health.closed(self.adds, now)
+
+    def readable(self, now: float) -> bool:
+        """Whether asking it about orders is worth the call at this moment of the clock."""
+        return health.closed(self.reads, now)
 
     def probe_due(self, now: float) -> bool:
-        """Whether the circuit is open and it is time to see if the panel is back."""
-        return health.probe_due(self.health, now)
+        """Whether a circuit is open and it is time to see if the panel is back."""
+        return health.probe_due(self.reads, now) or health.probe_due(self.adds, now)
 
     def score(self, now: float) -> float:
-        return health.score(self.health, now)
+        return min(health.score(self.reads, now), health.score(self.adds, now))
 
     @property
     def funds(self) -> Decimal | None:
@@ -173,6 +194,8 @@ class Panel:
 
     def dry(self) -> None:
         """The panel said that our money is short: it counts as none until the next balance."""
+        if not self.is_dry:
+            _log.warning("dry", panel=self.name, why="it refuses orders for lack of funds: top it up")
         self._dried += 1
         self.balance = Decimal(0)
 
@@ -186,9 +209,9 @@ class Panel:
         try:
             told = await self.provider.balance()
         except ProviderError as error:
-            self.noted(error, self._clock() - began)
+            self.noted("balance", error, self._clock() - began)
             raise
-        self.noted(None, self._clock() - began)
+        self.noted("balance", None, self._clock() - began)
         self.balance_ms = self._now_ms()
         self._read_dried = dried
         self.balance = told.amount - (self._spent - spent) if dried == self._dried else Decimal(0)
@@ -208,12 +231,15 @@ def panels(
 ) -> Mapping[str, Panel]:
     """The panels of the rules, by name. One of `kept` whose rules are the same goes on as it is, health and all."""
     made = {}
+    trusted: ssl.SSLContext | None = None
     for name, panel in rules.panels.items():
         before = kept.get(name)
         if before is not None and before.rules == panel:
             before.exchange = exchange(rules, panel.currency)
             made[name] = before
             continue
+        if trusted is None and panel.url.lower().startswith("https:"):
+            trusted = trusting_the_system()  # one for all, and here: it takes longer than the loop may stand still
         transport = Transport(
             name,
             panel.url,
@@ -221,6 +247,7 @@ def panels(
             in_flight=panel.in_flight,
             pace=Rate(panel.rate_limit) if panel.rate_limit else None,
             allow_private=panel.private,
+            ssl_context=trusted,
         )
         provider = providers[panel.dialect](transport)
         rate = exchange(rules, panel.currency)

@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 PREFIX = "PANELMUX_"
+_SQLITE: Final = "sqlite:///"
 
 
 class SettingError(ValueError):
@@ -50,8 +53,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         return f"Settings(rules={self.rules!r}, ledger={self.ledger!r}, redis={redis!r}, port={self.port})"
 
     def __post_init__(self) -> None:
-        if self.ledger.removeprefix("sqlite:///") in {self.ledger, "", ":memory:"}:
-            raise SettingError(f'PANELMUX_LEDGER: "{self.ledger}" is not sqlite:///PATH')
+        try:
+            sqlite_path(self.ledger)
+        except ValueError as wrong:
+            raise SettingError(f"PANELMUX_LEDGER: {wrong}") from None
         if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
             raise SettingError(f'PANELMUX_REDIS: "{_shown(self.redis)}" is not redis://, rediss:// or unix://')
         if not 0 <= self.port <= 65535:
@@ -63,6 +68,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         for name in ("sync_wait_s", "placing_s", "catalogue_s", "balance_s", "status_s", "drain_s"):
             if not 0 < getattr(self, name) < 10**6:
                 raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number of seconds above 0")
+
+
+def sqlite_path(url: str) -> Path:
+    """The file that sqlite:///relative.db or sqlite:////absolute.db names.
+
+    Raises:
+        ValueError: it names none.
+    """
+    path = url.removeprefix(_SQLITE)
+    if path in {url, "", ":memory:"}:
+        raise ValueError(f'"{url}" is not sqlite:///PATH')
+    return Path(path)
+
+
+def beside_ledger(url: str, suffix: str) -> Path:
+    """The file that is kept beside a ledger and belongs to it alone, whatever links lead to the ledger."""
+    path = sqlite_path(url).resolve()
+    return path.with_name(path.name + suffix)
 
 
 def _shown(url: str) -> str:
@@ -91,5 +114,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     except msgspec.ValidationError as wrong:
         text = str(wrong)
         for variable, field in known.items():
-            text = text.replace(f"`$.{field}`", variable)
+            if f"`$.{field}`" in text:
+                kind = "a whole number" if "`int`" in text else "a number"
+                raise SettingError(f'{variable}: "{values[field]}" is not {kind}') from None
         raise SettingError(text) from None

@@ -37,14 +37,21 @@ class OrderStatus(StrEnum):
     EXPIRED = "Expired"
 
 
+FINISHED: Final = frozenset({OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+"""The words after which a panel delivers nothing more."""
+
+
 class RefillStatus(StrEnum):
-    """What a refill can be; `Completed` and `Rejected` end it."""
+    """What a refill can be; `REFILL_ENDED` says which words end it."""
 
     PENDING = "Pending"
     IN_PROGRESS = "In progress"
     COMPLETED = "Completed"
     REJECTED = "Rejected"
     CANCELED = "Canceled"
+
+
+REFILL_ENDED: Final = frozenset({RefillStatus.COMPLETED, RefillStatus.REJECTED, RefillStatus.CANCELED})
 
 
 class RemoteService(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -80,10 +87,11 @@ class Skipped(msgspec.Struct, frozen=True):
 
 
 class Services(msgspec.Struct, frozen=True):
-    """A panel's whole list."""
+    """A panel's whole list. Of the rows that cannot be sold the first are kept; `skipped_more` counts the others."""
 
     rows: tuple[RemoteService, ...]
     skipped: tuple[Skipped, ...] = ()
+    skipped_more: int = 0
 
 
 class NewOrder(msgspec.Struct, frozen=True):

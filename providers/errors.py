@@ -2,6 +2,7 @@
 
     ProviderError
       Unsent        nothing left us
+        Full        our own limits for that panel let it through no sooner
       Refused       the panel said "no", and did nothing
         Throttled   it said "later", and did nothing
       Unanswered    it left and no usable answer came: the panel may have acted
@@ -55,6 +56,10 @@ class ProviderError(Exception):
 
 class Unsent(ProviderError):
     """Nothing left us. The same call may be made again, here or elsewhere."""
+
+
+class Full(Unsent):
+    """Our own limits for that panel let it through no sooner. It says nothing of the panel."""
 
 
 class Refused(ProviderError):

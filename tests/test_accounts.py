@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -133,14 +134,30 @@ async def test_known_keys_are_not_remembered_without_end(
     assert len(accounts._known) <= 2
 
 
+async def test_an_account_is_made_with_a_key_that_opens_it(record: Ledger) -> None:
+    accounts = Accounts(record, b"pepper")
+    text, made = await accounts.create("other", unlimited=False, balance=Decimal(3), note="at creation")
+    key, account = await accounts.by_key(text)
+    assert (account, account.available, key.hint) == (made, Decimal(3), text[-4:])
+
+
 async def test_the_pepper_is_made_once_and_kept_from_others(tmp_path: Path) -> None:
     where = Settings(ledger=f"sqlite:///{tmp_path}/sub/l.db")
     first = pepper(where)
-    file = tmp_path / "sub" / "l.pepper"
+    file = tmp_path / "sub" / "l.db.pepper"
     assert len(first) == 32
     assert pepper(where) == first
     assert file.stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in file.parent.iterdir()] == ["l.pepper"]
+    assert [path.name for path in file.parent.iterdir()] == ["l.db.pepper"]
+
+
+async def test_a_link_to_a_ledger_leads_to_its_pepper_and_a_like_name_does_not(tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path / "panelmux.prod")
+    found = {
+        name: pepper(Settings(ledger=f"sqlite:///{tmp_path}/{name}"))
+        for name in ("panelmux.prod", "linked", "panelmux.test")
+    }
+    assert found["linked"] == found["panelmux.prod"] != found["panelmux.test"]
 
 
 async def test_a_pepper_of_the_settings_leaves_no_file(tmp_path: Path) -> None:

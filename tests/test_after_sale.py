@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -127,6 +128,38 @@ async def test_orders_are_asked_about_in_batches_of_at_most_a_hundred(shop: Shop
     assert len(asked) < 130
 
 
+async def test_one_order_that_cannot_be_taken_in_holds_up_no_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = await shop.bought(), await shop.bought(link="https://x.example/p/2")
+    ledger = shop.selling.gateway.ledger
+    observe = ledger.observe
+
+    async def poisoned(order: int, *arguments: Any, **named: Any) -> Any:
+        if order == first:
+            raise ArithmeticError("a number nobody foresaw")
+        return await observe(order, *arguments, **named)
+
+    monkeypatch.setattr(ledger, "observe", poisoned)
+    for entry in list(shop.box.journal):
+        shop.box.set_status(entry.remote_id, "Completed", remains=0)
+    await shop.becomes(second, "Completed")
+    assert (await shop.call("status", order=first))["status"] == "Pending"
+
+
+async def test_a_panel_that_wants_to_be_left_alone_is_left_alone(shop: Shop) -> None:
+    await shop.bought()
+    shop.box.faults = "status:rate_limit=600"
+
+    async def told_so() -> bool:
+        return not shop.selling.gateway.panels["p1"].readable(time.monotonic())
+
+    await until(told_so)
+    assert await shop.selling.gateway.reconcile.track(shop.selling.gateway.panels["p1"]) == 0
+    asked = shop.box.sends["status"]
+    for _ in range(5):
+        await shop.selling.gateway.reconcile.track(shop.selling.gateway.panels["p1"])
+    assert shop.box.sends["status"] == asked
+
+
 # --- refill
 
 
@@ -156,6 +189,38 @@ async def test_a_refill_that_could_not_be_sent_may_be_asked_for_again(shop: Shop
     assert set(told) == {"refill"}
 
 
+async def test_a_ledger_that_is_busy_leaves_no_refill_behind_that_can_never_be_asked_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders = [await shop.completed(link=f"https://x.example/p/{number}") for number in range(2)]
+    ledger = shop.selling.gateway.ledger
+    opened, settled = ledger.open_refill, ledger.settle_refill
+    busy = {"open": 1, "settle": 2}
+
+    async def open_refill(order: int, panel: str) -> Any:
+        if order == orders[1] and busy["open"]:
+            busy["open"] -= 1
+            raise LedgerBusy("locked")
+        return await opened(order, panel)
+
+    async def settle_refill(*arguments: Any, **named: Any) -> Any:
+        if busy["settle"]:
+            busy["settle"] -= 1
+            raise LedgerBusy("locked")
+        return await settled(*arguments, **named)
+
+    monkeypatch.setattr(ledger, "open_refill", open_refill)
+    monkeypatch.setattr(ledger, "settle_refill", settle_refill)
+    told = await shop.call("refill", orders=",".join(map(str, orders)))
+    assert isinstance(told[0]["refill"], int)
+    assert told[1]["refill"] == LATER
+    account = await ledger.account("shop")
+    assert account is not None
+    kept = (await ledger.refills(account.id, [told[0]["refill"]]))[told[0]["refill"]]
+    assert kept.remote_id is not None
+    assert set(await shop.call("refill", order=orders[1])) == {"refill"}
+
+
 async def test_a_refill_the_panel_refuses_is_refused(shop: Shop) -> None:
     order = await shop.completed()
     shop.box.set_status(shop.box.journal[0].remote_id, "In progress", remains=5)  # the panel has changed its mind
@@ -163,7 +228,7 @@ async def test_a_refill_the_panel_refuses_is_refused(shop: Shop) -> None:
 
 
 async def test_a_refill_is_followed_to_its_end(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.orders.requests._FRESH_MS", 0)
+    monkeypatch.setattr("gateway.orders.requests._FRESH_S", 0.0)
     order = await shop.completed()
     refill = (await shop.call("refill", order=order))["refill"]
 
@@ -179,7 +244,7 @@ async def test_a_refill_is_followed_to_its_end(shop: Shop, monkeypatch: pytest.M
 async def test_a_refill_status_is_the_last_known_while_the_panel_is_down(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.orders.requests._FRESH_MS", 0)
+    monkeypatch.setattr("gateway.orders.requests._FRESH_S", 0.0)
     order = await shop.completed()
     refill = (await shop.call("refill", order=order))["refill"]
     shop.box.stop_listening()
@@ -229,6 +294,15 @@ async def test_a_cancel_the_panel_refuses_is_refused(shop: Shop) -> None:
     shop.box.faults = "status:silence"
     told = await shop.call("cancel", orders=order)
     assert told == [{"order": order, "cancel": {"error": "Order cannot be canceled"}}]
+
+
+async def test_a_cancel_asked_for_many_times_at_once_is_passed_on_once(shop: Shop) -> None:
+    order = await shop.bought()
+    shop.box.faults = "status:silence"
+    told = await asyncio.gather(*(shop.call("cancel", orders=order) for _ in range(20)))
+    assert told == [[{"order": order, "cancel": 1}]] * 20
+    assert shop.box.sends["cancel"] == 1
+    assert (await shop.events(order)).count("cancel_asked") == 1
 
 
 async def test_many_cancels_go_to_the_panel_in_one_call(shop: Shop) -> None:

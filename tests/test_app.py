@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 
 from gateway.app import Gateway
+from gateway.conditions import Condition
 from gateway.ledger.lock import LedgerInUse, Lock
-from gateway.ledger.records import LedgerError
-from gateway.rules.model import Ids, Publish, Rules
+from gateway.ledger.records import LedgerBusy, LedgerError
+from gateway.rules.model import Ids, Publish, Route, Rules, Service
 from providers.sandbox import Sandbox
 from tests import wares
 from tests.running import Selling, panel, selling, settings, until
 from tests.servers import Valkey
 
 pytestmark = pytest.mark.anyio
+
+LATER = "There was an error processing your request. Please try again later"
 
 
 def sandbox(**other: Any) -> Sandbox:
@@ -60,6 +63,53 @@ async def test_it_is_not_ready_before_its_first_catalogue_and_refuses_orders_for
         assert told == {"error": "Service is under maintenance, please try again later"}
 
 
+async def test_what_it_counted_is_for_this_machine_alone(tmp_path: Path) -> None:
+    async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
+        where = shop.url.removesuffix("/api/v2") + "/metrics"
+        async with shop.session.get(where, headers={"x-forwarded-for": "203.0.113.9"}) as answer:
+            assert answer.status == 404
+            assert await answer.read() == b""
+
+
+async def test_it_is_not_ready_while_the_ledger_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise LedgerBusy("disk full")
+
+    async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
+        await shop.gateway.catalog.until_ready()
+        monkeypatch.setattr(shop.gateway.ledger, "postpone", full)
+        status, text = await page(shop, "/readyz")
+        assert (status, '"ledger"' in text) == (503, True)
+
+
+async def test_a_start_names_panels_with_open_orders_that_stand_in_no_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
+        await shop.gateway.catalog.until_ready()
+        told = await shop.call("add", service=1, link=wares.LINK, quantity=20)
+    capsys.readouterr()
+    async with selling(Rules(panels={}), tmp_path) as shop:
+        line = next(line for line in capsys.readouterr().out.splitlines() if "not_followed" in line)
+        assert "panel=p1" in line
+        assert "open_orders=1" in line
+        assert await shop.call("cancel", orders=told["order"]) == [{"order": told["order"], "cancel": {"error": LATER}}]
+
+
+async def test_a_link_that_the_rules_do_not_sell_to_is_an_incorrect_link(tmp_path: Path) -> None:
+    async with sandbox().serve() as url:
+        only = Route(panel="p1", service="1", when=Condition(link="*good.example*"))
+        one = Rules(panels={"p1": panel(url)}, services={1: Service(routes=(only,))})
+        async with selling(one, tmp_path) as shop:
+            await shop.gateway.catalog.until_ready()
+            assert await shop.call("add", service=1, link="https://bad.example/1", quantity=20) == {
+                "error": "Incorrect link"
+            }
+            assert "order" in await shop.call("add", service=1, link="https://good.example/1", quantity=20)
+
+
 async def test_it_is_not_ready_while_it_stops(tmp_path: Path) -> None:
     async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
         await shop.gateway.catalog.until_ready()
@@ -95,6 +145,18 @@ async def test_a_lock_given_back_twice_is_given_back(tmp_path: Path) -> None:
     lock.give_back()
     lock.give_back()
     Lock(f"sqlite:///{tmp_path}/l.db").take()
+
+
+async def test_a_link_to_a_ledger_is_locked_with_it_and_a_like_name_is_not(tmp_path: Path) -> None:
+    (tmp_path / "linked").symlink_to(tmp_path / "panelmux.prod")
+    lock = Lock(f"sqlite:///{tmp_path}/panelmux.prod")
+    lock.take()
+    with pytest.raises(LedgerInUse, match=r"panelmux\.prod\.lock"):
+        Lock(f"sqlite:///{tmp_path}/linked").take()
+    other = Lock(f"sqlite:///{tmp_path}/panelmux.test")
+    other.take()
+    other.give_back()
+    lock.give_back()
 
 
 async def test_a_ledger_in_one_currency_is_not_carried_on_in_another(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from rich.console import Console
 from gateway.__main__ import panelmux
 from gateway.cli.demo import panels, screen
 from gateway.cli.demo.folder import Folder
+from gateway.cli.demo.program import again, program
 from gateway.cli.demo.running import open_panels
 from gateway.cli.demo.shopping import ORDERS, shop
 from gateway.cli.demo.watching import Hints, Row
@@ -40,7 +41,7 @@ WAIT_S = 30.0
 @contextlib.asynccontextmanager
 async def running(folder: Path, *args: str) -> AsyncIterator[Process]:
     """The demo, in a process of its own; stopped at the end as Ctrl-C stops it, and left with 0."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PANELMUX_")}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PANELMUX_", "MAKE"))}
     process = await asyncio.create_subprocess_exec(
         COMMAND, "demo", "--dir", str(folder), *args, stdout=PIPE, stderr=PIPE, env=environ
     )
@@ -51,7 +52,7 @@ async def running(folder: Path, *args: str) -> AsyncIterator[Process]:
             process.send_signal(signal.SIGTERM)
         _, err = await asyncio.wait_for(process.communicate(), WAIT_S)
     assert process.returncode == 0, err.decode()
-    assert "stopped; panelmux demo goes on from here" in err.decode()
+    assert f"panelmux demo --dir {folder} goes on from here" in err.decode()
 
 
 async def line(process: Process) -> str:
@@ -90,7 +91,7 @@ async def test_the_demo_sells_what_it_prints_and_goes_on_where_it_was_stopped(tm
         text = await printed(demo, "Ctrl-C stops")
         url = re.search(r"^API +(\S+)$", text, re.MULTILINE)[1]  # type: ignore[index] # the demo prints it
         key = re.search(r"^key +(pm_\w+)", text, re.MULTILINE)[1]  # type: ignore[index] # and it
-        for words in ("alpha", "beta", "gamma", "USD", "EUR", "RUB", f"export PANELMUX_RULES={folder}"):
+        for words in ("alpha", "beta", "gamma", "USD", "EUR", "RUB", f". {folder}/env"):
             assert words in text
         form = re.search(r"curl -s -d '([^']+)' (\S+)", text)
         assert form is not None
@@ -98,6 +99,12 @@ async def test_the_demo_sells_what_it_prints_and_goes_on_where_it_was_stopped(tm
         pasted = dict(pair.split("=", 1) for pair in form[1].split("&"))
         order = str((await call(url, **pasted))["order"])
         assert Decimal((await completed(url, key, order))["charge"]) > 0
+        # What is printed runs as printed, in a shell that knows nothing of us.
+        bare = await asyncio.create_subprocess_exec(
+            "/bin/sh", "-c", f". {folder}/env && panelmux order list --json", stdout=PIPE, env={"PATH": "/usr/bin:/bin"}
+        )
+        listed, _ = await asyncio.wait_for(bare.communicate(), WAIT_S)
+        assert int(order) in {one["id"] for one in json.loads(listed)}
         shown = await printed(demo, f"order {order}: service 1")
         assert f"order {order}: " in shown
         kept = (folder / "routing_rules.yaml").read_text()
@@ -187,6 +194,15 @@ def test_fresh_throws_away_only_what_a_demo_made(tmp_path: Path) -> None:
     assert folder.customer_key() is None
 
 
+def test_the_demo_is_started_again_as_it_was_started() -> None:
+    ours = program()
+    assert again("", {"MAKELEVEL": "1", "PATH": ""}) == "make demo"
+    assert again("", {"PATH": str(ours.parent)}) == "panelmux demo"
+    assert again(" --fresh", {"MAKELEVEL": "1", "PATH": "/nowhere"}) == f"{ours} demo --fresh"
+    assert program("/opt/bin/panelmux") == Path("/opt/bin/panelmux")
+    assert program("/x/gateway/__main__.py", "/x/venv/bin/python") == Path("/x/venv/bin/panelmux")
+
+
 def test_keys_are_read_by_their_owner_alone(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     assert stat.S_IMODE(folder.panel_key("alpha").stat().st_mode) == 0o600
@@ -216,14 +232,14 @@ def test_every_panel_sells_what_the_rules_name_beside_a_made_up_list(tmp_path: P
 
 def test_an_unknown_outcome_is_hinted_at_once_with_the_panel_s_own_id() -> None:
     beta = Sandbox("beta", key="k", catalogue=[{"service": 1, "name": "n", "rate": "1"}], clock=lambda: 100.0)
-    hints = Hints({"beta": beta})
+    hints = Hints({"beta": beta}, ". /x/env")
     assert hints.of(row()) == []
     beta._journal.entries += [entry(61, 40.0), entry(62, 99.0), entry(63, 160.0)]
     told = hints.of(row(7, unknown=True, placed_s=100.0))
-    assert told[1] == "  panelmux order resolve 7 --bind 62"
+    assert told[1:] == ["  . /x/env", "  panelmux order resolve 7 --bind 62"]
     assert hints.of(row(7, unknown=True)) == []
-    assert hints.of(row(8, unknown=True, link="https://other.example/"))[1].endswith("--bind REMOTE_ID")
-    assert hints.of(row(9, unknown=True, panel="of-your-own"))[1].endswith("--bind REMOTE_ID")
+    assert hints.of(row(8, unknown=True, link="https://other.example/"))[-1].endswith("--bind REMOTE_ID")
+    assert hints.of(row(9, unknown=True, panel="of-your-own"))[-1].endswith("--bind REMOTE_ID")
 
 
 def entry(remote_id: int, time: float) -> Entry:

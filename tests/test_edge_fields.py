@@ -171,8 +171,32 @@ def test_a_single_comment_is_never_split_at_its_commas() -> None:
     assert order(service("Custom Comments"), link=LINK, comments="a, b, c").units() == 1
 
 
-def test_comments_are_split_at_line_ends_only() -> None:
-    assert order(service("Custom Comments"), link=LINK, comments="a\u2028b\u2029c\tand d").units() == 1
+def test_a_comment_may_hold_a_tab() -> None:
+    assert order(service("Custom Comments"), link=LINK, comments="a\tand b").units() == 1
+
+
+LINE_ENDS = [*"\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"]
+"""Where some programs end a line and others do not."""
+
+
+@pytest.mark.parametrize("inside", LINE_ENDS)
+@pytest.mark.parametrize("name", ["comments", "usernames", "hashtags", "keywords", "groups"])
+def test_no_line_end_that_only_some_panels_see_is_inside_a_line(name: str, inside: str) -> None:
+    assert len(f"a{inside}b".splitlines()) == 2
+    type = next(type for type, sent in COMPLETE.items() if name in sent)
+    sent = {**COMPLETE[type], name: f"a{inside}b\nc"}
+    assert refused(service(type), **sent) == f"Incorrect {name}"
+
+
+def test_all_of_unicodes_line_ends_are_tried() -> None:
+    ends = {char for char in map(chr, range(0x11_0000)) if len(f"a{char}b".splitlines()) == 2}
+    assert ends == {"\n", "\r", *LINE_ENDS}
+
+
+@pytest.mark.parametrize("outside", LINE_ENDS)
+def test_around_a_line_they_are_trimmed(outside: str) -> None:
+    fields = order(service("Custom Comments"), link=LINK, comments=f"{outside}a{outside}\n{outside}\nb")
+    assert fields == CustomComments(link=LINK, comments=("a", "b"))
 
 
 def test_comments_sent_as_an_array_are_lines() -> None:
@@ -186,7 +210,17 @@ def test_official_php_example_sends_these_lists_with_commas(name: str) -> None:
     kind = service(type)
     rest = {field: text for field, text in COMPLETE[type].items() if field != name}
     assert getattr(order(kind, **rest, **{name: "a, b ,,c"}), name) == ("a", "b", "c")
-    assert getattr(order(kind, **rest, **{name: "a,b\r\nc"}), name) == ("a,b", "c")
+    assert getattr(order(kind, **rest, **{name: "a,b\r\nc"}), name) == ("a", "b", "c")
+
+
+def test_a_list_on_two_lines_with_commas_is_paid_for_word_by_word() -> None:
+    fields = order(service("Mentions Custom List"), link=LINK, usernames="a,b,c,d\ne,f,g,h")
+    assert fields.units() == 8
+
+
+def test_a_keyword_may_hold_blanks() -> None:
+    sent = {**COMPLETE["SEO"], "keywords": "red shoes, blue  shoes\nhats"}
+    assert getattr(order(service("SEO"), **sent), "keywords", ()) == ("red shoes", "blue  shoes", "hats")
 
 
 @pytest.mark.parametrize("sent", ["", " \r\n \n", ",", " , ,"])

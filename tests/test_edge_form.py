@@ -331,5 +331,13 @@ def test_ampersands_without_end_are_not_worked_through() -> None:
     assert refusal("&" * 200_000) == "Incorrect request: more than 64 fields"
 
 
+def test_parts_without_end_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.api_v2.form.multipart", lambda *_: pytest.fail("it was parsed"))
+    body = parts(*((f"f{number}", "") for number in range(3000)))
+    assert len(body) < MAX_BODY
+    words = refusal(body, content_type=b"multipart/form-data; boundary=----x")
+    assert words == "Incorrect request: more than 64 fields"
+
+
 def test_a_query_has_the_cap_of_a_body() -> None:
     assert refusal(b"", b"a=" + b"1" * MAX_BODY) == "Incorrect request: larger than 256 KiB"

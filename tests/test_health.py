@@ -16,7 +16,7 @@ from gateway.health import (
     probe_due,
     score,
 )
-from providers.errors import ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
+from providers.errors import Full, ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
 
 DOWN = Unsent("connection refused", panel="alpha", action="add")
 CUT = Unanswered("connection reset", panel="alpha", action="add")
@@ -207,7 +207,10 @@ def test_the_latency_of_failures_is_not_the_panels() -> None:
         (CUT, True),
         (throttled(None), True),
         *((refused(reason), True) for reason in (Reason.KEY, Reason.ACCOUNT)),
-        *((refused(reason), True) for reason in (Reason.EDGE, Reason.MAINTENANCE, Reason.RATE_LIMIT)),
+        *((refused(reason), True) for reason in (Reason.MAINTENANCE, Reason.RATE_LIMIT)),
+        (refused(Reason.EDGE), False),  # of an add: perhaps of its link, and its customer pays nothing for it
+        (Refused("blocked", Reason.EDGE, panel="alpha", action="status"), True),
+        (Full("16 calls in flight", panel="alpha", action="add"), False),
         *((refused(reason), False) for reason in (Reason.LINK, Reason.QUANTITY, Reason.DUPLICATE)),
         *((refused(reason), False) for reason in (Reason.FUNDS, Reason.ORDER, Reason.OTHER)),
     ],

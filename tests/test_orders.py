@@ -258,6 +258,92 @@ async def test_an_id_is_held_on_to_until_the_ledger_can_write_it(market: Open, m
         assert here.first.sends["add"] == 1
 
 
+async def test_an_id_is_held_on_to_whatever_the_ledger_breaks_by(market: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with market() as here:
+        settle, failures = here.shop.gateway.ledger.settle, iter([RuntimeError("nobody foresaw this")])
+
+        async def broken_at_first(*arguments: Any) -> int | None:
+            failure = next(failures, None)
+            if failure is not None:
+                raise failure
+            return await settle(*arguments)
+
+        monkeypatch.setattr(here.shop.gateway.ledger, "settle", broken_at_first)
+        await here.add()
+        assert await here.outcomes() == [("a", "accepted")]
+
+
+async def test_an_outcome_that_is_settled_already_is_left_as_it_is(
+    market: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with market() as here:
+        settle = here.shop.gateway.ledger.settle
+
+        async def settled_twice(*arguments: Any) -> int | None:
+            await settle(*arguments)
+            return await settle(*arguments)
+
+        monkeypatch.setattr(here.shop.gateway.ledger, "settle", settled_twice)
+        assert "order" in await here.add()
+        assert await here.outcomes() == [("a", "accepted")]
+
+
+async def test_a_stop_ends_though_the_ledger_cannot_be_written(
+    market: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.orders.placing._LAST_WORD_S", 0.2)
+    async with market(sync_wait_s=0.05, drain_s=0.2) as here:
+
+        async def busy(*_: object) -> None:
+            raise LedgerBusy("disk full")
+
+        monkeypatch.setattr(here.shop.gateway.ledger, "settle", busy)
+        told = await here.add()
+        rules = here.shop.gateway.rules
+    async with Gateway(settings(tmp_path), rules) as again:  # it is found as it was left, and is never sent again
+        attempts = await again.ledger.attempts(told["order"])
+        assert [attempt.state for attempt in attempts] == [AttemptState.UNKNOWN]
+    assert here.bought() == [("a", wares.LINK)]
+
+
+async def test_who_is_in_a_hurry_need_not_wait_for_a_silent_panel(market: Open) -> None:
+    async with market("add:silence_after", sync_wait_s=0.05, drain_s=600.0) as here:
+        await here.add()
+        here.shop.gateway.hurry.set()
+    assert here.bought() == [("a", wares.LINK)]
+
+
+async def test_a_provider_that_breaks_leaves_an_unknown_and_counts_against_its_panel(
+    market: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_order: object) -> None:
+        raise RuntimeError("a secret may stand here")
+
+    async with market() as here:
+        monkeypatch.setattr(here.shop.gateway.panels["a"].provider, "add", broken)
+        told = await here.add()
+        attempt = (await here.attempts(told["order"]))[0]
+        assert attempt.state is AttemptState.UNKNOWN
+        assert "RuntimeError" in attempt.evidence
+        assert "secret" not in attempt.evidence
+        assert here.shop.gateway.panels["a"].adds.streak == -1
+        assert here.second.sends["add"] == 0
+
+
+async def test_what_an_order_costs_is_missing_from_our_funds_at_once(market: Open) -> None:
+    async with market() as here:
+        first = here.shop.gateway.panels["a"]
+
+        async def read() -> bool:
+            return first.funds is not None
+
+        await until(read)
+        before = first.funds
+        await here.add()
+        assert before is not None
+        assert first.funds == before - Decimal("0.03")
+
+
 async def test_an_id_that_another_order_has_is_not_believed(market: Open) -> None:
     async with market("add:2:wrong_id=repeat") as here:
         await here.add(link="https://x.example/p/1")
@@ -329,6 +415,16 @@ async def test_a_subscription_without_limit_is_bought_and_held_as_one_of_so_many
         assert here.first.journal[0].fields["posts"] == "30"
         order = await here.order(told["order"])
         assert (order.units, order.charge) == (600, Decimal("1.2"))
+
+
+@pytest.mark.parametrize(("extra", "posts"), [({"old_posts": 1}, "30"), ({"posts": 0, "old_posts": 1}, "0")])
+async def test_old_posts_do_not_open_a_subscription_without_end(
+    market: Open, extra: dict[str, int], posts: str
+) -> None:
+    async with market() as here:
+        service = wares.service_of("Subscriptions")
+        await here.shop.call("add", service=service, username="anna", min=10, max=10, delay=0, **extra)
+        assert here.first.journal[0].fields["posts"] == posts
 
 
 async def test_an_order_nobody_could_pay_is_refused(market: Open) -> None:

@@ -1,10 +1,11 @@
 """How often a panel is called: windows, waiting, and a no that comes before anything is sent. No clock runs here."""
 
+import asyncio
 import time
 
 import pytest
 
-from providers.errors import Unsent
+from providers.errors import Full
 from providers.pace import Pace, Rate, rate
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +64,7 @@ async def test_no_window_holds_more_than_the_rate(clock: Clock) -> None:
 async def test_a_call_whose_turn_comes_too_late_is_not_sent(clock: Clock) -> None:
     pace = paced("1/min", clock)
     await pace.admit("alpha", "add")
-    with pytest.raises(Unsent, match="alpha: add: no turn within 5 s at 1 per 1 minute"):
+    with pytest.raises(Full, match="alpha: add: no turn within 5 s at 1 per 1 minute"):
         await pace.admit("alpha", "add")
     assert clock.naps == []  # known at once: nobody waits in vain
 
@@ -79,7 +80,7 @@ async def test_a_clock_that_jumps_back_sends_nothing_too_many(clock: Clock) -> N
     pace = paced("1/min", clock)
     await pace.admit("alpha", "add")
     clock.now -= 3600
-    with pytest.raises(Unsent):
+    with pytest.raises(Full):
         await pace.admit("alpha", "add")
 
 
@@ -95,3 +96,52 @@ def test_rates_are_read_as_people_write_them(text: str, calls: int, seconds: int
 def test_what_is_no_rate_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a rate such as 60/min"):
         rate(text)
+
+
+async def test_questions_leave_a_quarter_of_the_window_to_orders(clock: Clock) -> None:
+    pace = paced("8/min", clock)
+    for _ in range(6):
+        await pace.admit("alpha", "status")
+    with pytest.raises(Full):
+        await pace.admit("alpha", "status")
+    for _ in range(2):
+        await pace.admit("alpha", "add")
+    with pytest.raises(Full):
+        await pace.admit("alpha", "add")
+    assert clock.naps == []
+
+
+async def test_orders_may_take_the_whole_window(clock: Clock) -> None:
+    pace = paced("4/min", clock)
+    for _ in range(4):
+        await pace.admit("alpha", "add")
+    with pytest.raises(Full):
+        await pace.admit("alpha", "status")
+
+
+async def test_an_order_that_waits_goes_before_questions_that_wait(clock: Clock) -> None:
+    turns: list[str] = []
+    sleepers: list[tuple[float, asyncio.Event]] = []
+
+    async def sleep(seconds: float) -> None:
+        sleepers.append((clock.now + seconds, asyncio.Event()))
+        await sleepers[-1][1].wait()
+
+    pace = Rate("1/s", wait_s=60, clock=clock, sleep=sleep)
+
+    async def call(action: str) -> None:
+        await pace.admit("alpha", action)
+        turns.append(action)
+
+    async with asyncio.TaskGroup() as tasks:
+        for action in ("status", "status", "status", "add", "add"):
+            tasks.create_task(call(action))
+            await asyncio.sleep(0.001)
+        while len(turns) < 5:
+            clock.now = max(clock.now, min(due for due, _ in sleepers))
+            woken = [sleeper for sleeper in sleepers if sleeper[0] <= clock.now]
+            sleepers[:] = [sleeper for sleeper in sleepers if sleeper[0] > clock.now]
+            for _, event in woken:
+                event.set()
+                await asyncio.sleep(0.001)
+    assert turns == ["status", "add", "add", "status", "status"]

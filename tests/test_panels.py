@@ -1,6 +1,7 @@
 """One panel at run time: its money, its health, its list, and how panels are built from the rules."""
 
 import asyncio
+import ssl
 from collections.abc import Iterator, MutableMapping
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from gateway.panels import Panel, Snapshot, exchange, pack, panels, unpack
 from gateway.rules import model
 from providers.api_v2 import APIv2
 from providers.base import Balance, RemoteService, Skipped
-from providers.errors import ProviderError, Reason, Refused, Unanswered
+from providers.errors import Full, ProviderError, Reason, Refused, Unanswered
 from providers.transport import Transport
 from tests.test_catalog.fakes import Clock, FakeProvider, numbered, row, rules
 
@@ -88,7 +89,7 @@ class TestFunds:
 
     async def test_a_refusal_for_lack_of_funds_means_none_until_the_next_balance(self, panel: Panel) -> None:
         await panel.read_balance()
-        panel.noted(NO_FUNDS, 0.1)
+        panel.noted("add", NO_FUNDS, 0.1)
         assert panel.funds == 0
         await panel.read_balance()
         assert panel.balance == 100
@@ -105,10 +106,10 @@ class TestFunds:
     ) -> None:
         provider.balances = [Balance(Decimal(80)), SILENCE]
         await panel.read_balance()
-        assert panel.health.streak == 1
+        assert panel.reads.streak == 1
         with pytest.raises(Unanswered):
             await panel.read_balance()
-        assert (panel.balance, panel.health.streak) == (Decimal(80), -1)
+        assert (panel.balance, panel.reads.streak) == (Decimal(80), -1)
 
     @pytest.mark.parametrize(("amount", "low"), [("25", False), ("24.99", True), ("-3", True)])
     async def test_it_is_low_below_the_bound(
@@ -123,34 +124,55 @@ class TestCircuit:
     def test_failures_open_it_and_a_probe_that_works_closes_it(self, panel: Panel, clock: Clock, logs: Logs) -> None:
         for _ in range(5):
             assert panel.closed(clock())
-            panel.noted(SILENCE, 0.1)
+            panel.noted("add", SILENCE, 0.1)
         assert (panel.closed(clock()), panel.probe_due(clock())) == (False, False)
         clock.now += 5
         assert panel.probe_due(clock())
-        panel.noted(None, 0.1)
+        panel.noted("add", None, 0.1)
         assert panel.closed(clock())
         assert [(line["event"], line["panel"], line["outcome"]) for line in logs] == [
             ("circuit", "alpha", "open"),
             ("circuit", "alpha", "closed"),
         ]
 
+    async def test_adds_that_fail_close_the_panel_however_well_it_reads(
+        self, panel: Panel, provider: FakeProvider, clock: Clock
+    ) -> None:
+        provider.balances = [Balance(Decimal(80))]
+        for _ in range(5):
+            assert panel.closed(clock())
+            panel.noted("add", SILENCE, 0.1)
+            panel.noted("status", None, 0.1)
+        assert not panel.closed(clock())
+        assert panel.readable(clock())
+        clock.now += 5
+        panel.noted("status", None, 0.1)
+        assert not panel.closed(clock())  # only a balance is its probe
+        await panel.read_balance()
+        assert panel.closed(clock())
+
+    def test_our_own_limits_are_not_held_against_the_panel(self, panel: Panel, clock: Clock) -> None:
+        for _ in range(20):
+            panel.noted("add", Full("16 calls in flight", panel="alpha", action="add"), 5.0)
+        assert panel.closed(clock())
+
     def test_a_failed_probe_tells_nothing_new(self, panel: Panel, clock: Clock, logs: Logs) -> None:
         for _ in range(5):
-            panel.noted(SILENCE, 0.1)
+            panel.noted("add", SILENCE, 0.1)
         clock.now += 5
-        panel.noted(SILENCE, 0.1)
+        panel.noted("add", SILENCE, 0.1)
         assert not panel.closed(clock())
         assert len(logs) == 1
 
     def test_a_refusal_of_one_order_is_not_held_against_the_panel(self, panel: Panel, clock: Clock) -> None:
         for _ in range(20):
-            panel.noted(Refused("Incorrect link", Reason.LINK, panel="alpha", action="add"), 0.1)
+            panel.noted("add", Refused("Incorrect link", Reason.LINK, panel="alpha", action="add"), 0.1)
         assert panel.closed(clock())
         assert panel.score(clock()) > 0.99
 
     def test_the_score_falls_with_failures(self, panel: Panel, clock: Clock) -> None:
         before = panel.score(clock())
-        panel.noted(SILENCE, 0.1)
+        panel.noted("add", SILENCE, 0.1)
         assert panel.score(clock()) < before
 
 
@@ -230,12 +252,36 @@ class TestPanels:
             await beta.provider.balance()
         await made["alpha"].close()
 
+    async def test_one_tls_context_is_made_for_all_panels_and_none_during_calls(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        made: list[ssl.SSLContext] = []
+        make = ssl.create_default_context
+
+        def kept() -> ssl.SSLContext:
+            made.append(make())
+            return made[-1]
+
+        monkeypatch.setattr(ssl, "create_default_context", kept)
+        sites = {"alpha": "https://127.0.0.1:1", "plain": "http://127.0.0.1:1", "beta": "https://127.0.0.1:1"}
+        said = {name: model.Panel(url=url, key="a-key", private=True) for name, url in sites.items()}
+        built = panels(model.Rules(panels=said))
+        assert [(one.verify_mode, one.check_hostname) for one in made] == [(ssl.CERT_REQUIRED, True)]
+        assert made[0].minimum_version >= ssl.TLSVersion.TLSv1_2
+        for panel in built.values():
+            with pytest.raises(ProviderError):
+                await panel.provider.balance()
+            await panel.close()
+        assert len(made) == 1
+        panels(model.Rules(panels={"plain": said["plain"]}))
+        assert len(made) == 1
+
     async def test_a_panel_without_a_transport_has_nothing_to_close(self, panel: Panel) -> None:
         await panel.close()
 
     async def test_an_unchanged_panel_goes_on_with_all_that_is_known_of_it(self) -> None:
         before = panels(self.RULES)
-        before["alpha"].noted(SILENCE, 1.0)
+        before["alpha"].noted("add", SILENCE, 1.0)
         changed = msgspec.structs.replace(
             self.RULES,
             panels={

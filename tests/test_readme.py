@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from gateway.__main__ import SECTIONS
+from gateway.cli.failure import Exit
 from gateway.routing import Policy
 from gateway.rules import load, model
 from gateway.settings import PREFIX, Settings
@@ -57,10 +58,28 @@ def test_every_key_of_the_rules_is_named(key: str) -> None:
 def test_the_rules_shown_are_valid(tmp_path: Path) -> None:
     (shown,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "routing_rules.yaml"
-    beta = "  beta:\n    url: https://beta.example/api/v2\n    key: ${BETA_KEY}\n"
-    file.write_text(shown.replace("policy: cheapest ", beta + "policy: cheapest ", 1))
+    file.write_text(shown)
     rules = load(file, {"ALPHA_KEY": "a", "BETA_KEY": "b"})
     assert list(rules.services) == [1]
+
+
+def test_the_rules_for_two_sandboxes_are_valid(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"<<'END'\n(.*?)END\n", README, re.DOTALL)
+    file = tmp_path / "two.yaml"
+    file.write_text(shown)
+    rules = load(file, {"ONE_KEY": "one", "TWO_KEY": "two"})
+    assert (rules.warnings, list(rules.services), len(rules.publish)) == ((), [1], 1)
+
+
+def test_the_keys_that_the_shipped_rules_need_are_named() -> None:
+    needed = re.findall(r"\$\{([A-Z]+_KEY)\}", (ROOT / "routing_rules.yaml").read_text())
+    (exported,) = re.findall(r"^\$ export (.*?) +#", README, re.MULTILINE)
+    assert [word.partition("=")[0] for word in exported.split()] == needed
+
+
+@pytest.mark.parametrize("code", Exit)
+def test_every_exit_code_is_named(code: Exit) -> None:
+    assert re.search(rf"(?:: |· ){int(code)} \w", README)
 
 
 def test_the_rules_that_come_with_it_are_valid() -> None:

@@ -193,10 +193,25 @@ def test_what_may_be_left_out_may_be_left_empty() -> None:
     )
 
 
-@pytest.mark.parametrize("span", ["s", "sec", "min", "h", "hour", "day"])
+@pytest.mark.parametrize("span", ["s", "sec", "min", "h", "hour", "day", "5min", " 10 minutes"])
 def test_a_rate_limit_that_is_accepted_can_be_kept(span: str) -> None:
     limited = rules(f'panels:\n  alpha: {{url: https://a.example, key: "${{ALPHA_KEY}}", rate_limit: 5/{span}}}\n')
     assert rate(limited.panels["alpha"].rate_limit or "").amount == 5
+
+
+@pytest.mark.parametrize(
+    "calls", ["60/min", "100/5min", "2 / s", "60/week", "0/min", "60", "1/0s", "1/min, 2/s", "min"]
+)
+def test_a_rate_limit_is_read_alike_by_the_rules_the_schema_and_the_pace(calls: str) -> None:
+    text = f'panels:\n  alpha: {{url: https://a.example, key: "${{ALPHA_KEY}}", rate_limit: "{calls}"}}\n'
+    try:
+        rate(calls)
+    except ValueError:
+        assert f'rate_limit: "{calls}" is not calls and a span, like 60/min' in str(error(text))
+        assert not fits_schema(text)
+    else:
+        assert rules(text).panels["alpha"].rate_limit == calls
+        assert fits_schema(text)
 
 
 @pytest.mark.parametrize(

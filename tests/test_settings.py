@@ -23,7 +23,8 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("PANELMUX_PORT", "many", "PANELMUX_PORT"),
+        ("PANELMUX_PORT", "many", 'PANELMUX_PORT: "many" is not a whole number'),
+        ("PANELMUX_SYNC_WAIT_S", "six", 'PANELMUX_SYNC_WAIT_S: "six" is not a number'),
         ("PANELMUX_PORT", "70000", "PANELMUX_PORT: 70000 is not a port"),
         ("PANELMUX_LEDGER", "mysql://db", 'PANELMUX_LEDGER: "mysql://db" is not sqlite:///PATH'),
         ("PANELMUX_LEDGER", "sqlite:///", 'PANELMUX_LEDGER: "sqlite:///" is not sqlite:///PATH'),

@@ -116,7 +116,7 @@ async def test_2000_orders_through_a_storm_are_bought_once_or_known_to_be_open(t
             await until(ready)
             given, refused = await _customers(shop, boxes)
             ledger = shop.gateway.ledger
-            await shop.gateway.orders.drain(2.0)
+            await shop.gateway.orders.drain(2.0, asyncio.Event())
             await _compare(shop, boxes, given)
             print(len(given), "given", refused, (await ledger.totals()).attempts)
             assert len(given) == ORDERS

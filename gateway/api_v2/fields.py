@@ -37,7 +37,9 @@ _ABSENT: Final = frozenset({"", "undefined", "null"})
 """What JavaScript and Python clients write for a field they have nothing for."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_CONTROL_IN_LINE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL_IN_LINE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""Every other line end of Unicode is among them: panels that split there would see more lines than were paid for."""
+
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _DATE: Final = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
 
@@ -94,18 +96,20 @@ def _link_or_none(form: Form, name: str) -> str:
 
 def lines(form: Form, name: str) -> tuple[str, ...]:
     """The non-empty lines, trimmed; a comma inside a line is the customer's own."""
-    found = [line.strip() for line in _LINE_END.split("\n".join(form.many(name)))]
-    return _listed(found, name)
+    return _listed(_split(form, name), name)
 
 
 def words(form: Form, name: str) -> tuple[str, ...]:
-    """Like `lines`; a single line is split at its commas, as clients in the field send these lists."""
-    found = lines(form, name)
-    return found if len(found) > 1 else _listed([word.strip() for word in found[0].split(",")], name)
+    """Like `lines`, and split at commas: panels split there too, whichever of the two parts the list."""
+    return _listed([word for line in _split(form, name) for word in line.split(",")], name)
+
+
+def _split(form: Form, name: str) -> list[str]:
+    return _LINE_END.split("\n".join(form.many(name)))
 
 
 def _listed(found: list[str], name: str) -> tuple[str, ...]:
-    kept = tuple(line for line in found if line)
+    kept = tuple(line for line in map(str.strip, found) if line)
     if not 0 < len(kept) <= MAX_LINES:
         raise wrong(name)
     if any(len(line) > MAX_LINE or _CONTROL_IN_LINE.search(line) for line in kept):

@@ -14,14 +14,14 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from gateway.api_v2.asgi import MAX_BODY, TooLarge
-from gateway.api_v2.multipart import is_multipart, multipart
+from gateway.api_v2.multipart import boundary, multipart
 from gateway.errors import BadForm
 
 MAX_FIELDS: Final = 64
 """Fields of a body, and of a query; ids in a list are no fields."""
 
 MAX_PAIRS: Final = MAX_FIELDS + 1024
-"""Pairs of a urlencoded text: fields, and a list of the most ids any action takes."""
+"""Pairs of a urlencoded text, parts of a multipart one: fields, and a list of the most ids any action takes."""
 
 _LISTS: Final = frozenset({"orders", "refills"})
 _PLURAL: Final = {"order": "orders", "refill": "refills"}
@@ -38,6 +38,11 @@ _WORDS: Final = {
 }
 
 Pair = tuple[str, str | None]
+
+
+class TooManyFields(BadForm):
+    def __init__(self) -> None:
+        super().__init__(f"Incorrect request: more than {MAX_FIELDS} fields")
 
 
 def wrong(field: str) -> BadForm:
@@ -80,8 +85,11 @@ def read_form(query: bytes, body: bytes, content_type: bytes) -> Form:
     asked = _folded(_urlencoded(query)) if query else {}
     if not body:
         return Form(asked)
-    if is_multipart(content_type):
-        sent = _folded(multipart(body, content_type))
+    divider = boundary(content_type)
+    if divider is not None:
+        if body.count(b"\r\n--" + divider) > MAX_PAIRS:  # it stands after each part; parsing them is what costs
+            raise TooManyFields
+        sent = _folded(multipart(body, divider))
     elif body.lstrip(_BLANK_OR_BOM).startswith(b"{"):
         sent = _folded(_json(body))
     else:
@@ -99,7 +107,7 @@ def _folded(pairs: Iterable[Pair]) -> dict[str, list[str | None]]:
         if name not in _LISTS:
             count += 1
             if count > MAX_FIELDS:
-                raise BadForm(f"Incorrect request: more than {MAX_FIELDS} fields")
+                raise TooManyFields
         if value is not None and "\0" in value:
             value = None
         fields.setdefault(name, []).append(value)
@@ -108,7 +116,7 @@ def _folded(pairs: Iterable[Pair]) -> dict[str, list[str | None]]:
 
 def _urlencoded(raw: bytes) -> list[Pair]:
     if raw.count(b"&") >= MAX_PAIRS:
-        raise BadForm(f"Incorrect request: more than {MAX_FIELDS} fields")
+        raise TooManyFields
     raw = raw.replace(b"+", b" ")
     pairs: list[Pair] = []
     try:

@@ -11,14 +11,17 @@ from gateway.errors import BadForm
 _KIND: Final = b"multipart/form-data"
 
 
-def is_multipart(content_type: bytes) -> bool:
-    """Whether it says so and how its parts are divided: clients set the bare word by hand over other bodies."""
-    return content_type[: len(_KIND)].lower() == _KIND and b"boundary=" in content_type.lower()
+def boundary(content_type: bytes) -> bytes | None:
+    """How the parts of a multipart body are divided; None for other kinds, and for the bare word without a boundary,
+    which clients set by hand over other bodies.
+    """
+    if content_type[: len(_KIND)].lower() != _KIND or b"boundary=" not in content_type.lower():
+        return None
+    return parse_options_header(content_type)[1].get(b"boundary", b"")
 
 
-def multipart(body: bytes, content_type: bytes) -> list[tuple[str, str | None]]:
+def multipart(body: bytes, boundary: bytes) -> list[tuple[str, str | None]]:
     """The fields of a whole body, in order; a file, or a body cut short, refuses all of it."""
-    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
     parts: list[tuple[bytes, bytes]] = []
     ended: list[bool] = []
 

@@ -156,13 +156,14 @@ class Sync:
         try:
             services = await panel.provider.services()
         except ProviderError as error:
-            panel.noted(error, self._clock() - began)
+            panel.noted("services", error, self._clock() - began)
             raise
-        panel.noted(None, self._clock() - began)
+        panel.noted("services", None, self._clock() - began)
         why = held_back(() if panel.snapshot is None or accept else panel.snapshot.rows, services)
         if why is not None and await self._accepted():
             why = held_back(panel.rows, services)
         if why is not None:
+            await self._shared.release(self._key)
             return self._synced(Outcome.HELD_BACK, why=why)
         snapshot = Snapshot(
             panel=panel.name,
@@ -216,7 +217,7 @@ class Sync:
         event = {"panel": synced.panel, "outcome": synced.outcome.value, "rows": synced.rows}
         match synced.outcome:
             case Outcome.HELD_BACK:
-                _log.error("catalogue", **event, why=synced.why)
+                _log.error("catalogue", **event, why=synced.why, then=f"panelmux catalog sync {synced.panel} --accept")
             case Outcome.FAILED:
                 _log.warning("catalogue", **event, why=synced.why)
             case Outcome.NEW:

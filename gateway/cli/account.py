@@ -3,7 +3,6 @@
 import asyncio
 import re
 from decimal import Decimal
-from difflib import get_close_matches
 
 import click
 import msgspec
@@ -16,8 +15,9 @@ from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option
 from gateway.cli.opened import ledger_at, settled
 from gateway.cli.text import moment
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account
+from gateway.ledger.records import Account, NotEnough
 from gateway.money import wire
+from gateway.rules.report import alike
 from gateway.settings import Settings
 
 
@@ -79,10 +79,8 @@ def create(*, name: str, balance: Decimal, unlimited: bool, dry_run: bool, ledge
 
 async def _create(settings: Settings, name: str, balance: Decimal, unlimited: bool) -> str:
     async with ledger_at(settings.ledger, make=True) as opened:
-        account = await opened.create_account(name, unlimited=unlimited)
-        if balance:
-            await opened.topup(account.id, balance, "at creation")
-        key, _ = await Accounts(opened, pepper(settings)).create_key(account.id)
+        accounts = Accounts(opened, pepper(settings))
+        key, _ = await accounts.create(name, unlimited=unlimited, balance=balance, note="at creation")
     return key
 
 
@@ -154,14 +152,23 @@ async def _topup(ledger: str, name: str, amount: Decimal, note: str | None) -> D
     """The balance after it; without a note, only what it would be."""
     async with ledger_at(ledger) as opened:
         account = await by_name(opened, name)
-        return account.available + amount if note is None else await opened.topup(account.id, amount, note)
+        try:
+            if note is not None:
+                return await opened.topup(account.id, amount, note)
+            if amount < 0 and account.available + amount < 0 and not account.unlimited:
+                raise NotEnough
+        except NotEnough:
+            raise Failure(
+                f"account {name}: {wire(-amount)} cannot be taken: its balance is {wire(account.available)}"
+            ) from None
+        return account.available + amount
 
 
 async def by_name(ledger: Ledger, name: str) -> Account:
     """The account, or a failure that names the nearest one."""
     account = await ledger.account(name)
     if account is None:
-        nearest = get_close_matches(name, [one.name for one in await ledger.accounts()], n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else "panelmux account list shows them"
+        meant = alike(name, [one.name for one in await ledger.accounts()])
+        hint = f"did you mean {meant}?" if meant else "panelmux account list shows them"
         raise Failure(f"account {name}: no such account; {hint}")
     return account

@@ -1,33 +1,28 @@
 """panelmux catalog: what we sell, and what panels sell us."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
-from unicodedata import normalize
+from collections.abc import Sequence
 
 import click
 import msgspec
-from rapidfuzz import fuzz, process, utils
 
 from gateway.catalog import Catalog, Conflict, Outcome, Service
 from gateway.catalog.aside import Aside
 from gateway.catalog.services import cost
 from gateway.catalog.sync import Sync
 from gateway.cli import output
+from gateway.cli.alike import best
 from gateway.cli.failure import Exit
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import ledger_at, settled
 from gateway.cli.reached import Looking, catalog_of, known, panels_of, ruled
-from gateway.cli.text import shortened
+from gateway.cli.text import short, shortened
 from gateway.money import wire
 from gateway.panels import Panel
 from gateway.rules.model import Rules
 from gateway.settings import Settings
 from gateway.shared import InProcess
 from providers.base import RemoteService
-
-_ALIKE: Final = 60  # of 100: below it, what is found has nothing to do with what was asked
-_T = TypeVar("_T")
 
 
 class Buy(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +115,7 @@ def search(
     ledger: str | None,
     as_json: bool,
 ) -> None:
-    """Find services by words of their name, category or id, in any order and spelled nearly so. "" finds all."""
+    """Find services by words of their name, category or id, in any order, begun or nearly so spelled. "" finds all."""
     settings = settled(rules=rules, ledger=ledger)
     found = ruled(settings)
     if panel is not None:
@@ -187,7 +182,7 @@ def sync(*, panel: str, accept: bool, dry_run: bool, rules: str | None, ledger: 
         output.document(fetched)
     else:
         rows = f"{fetched.rows_before} rows before, {fetched.rows} now"
-        output.say(f"{panel}: {fetched.outcome}: {fetched.why or rows}{'; nothing was kept' if dry_run else ''}")
+        output.say(f"{panel}: {fetched.outcome}: {short(fetched.why) or rows}{'; nothing was kept' if dry_run else ''}")
     if fetched.outcome == Outcome.FAILED:
         raise click.exceptions.Exit(Exit.UNREACHABLE)
     if fetched.outcome == Outcome.HELD_BACK:
@@ -247,26 +242,6 @@ def _left_out(catalog: Catalog, only: str | None, text: str, limit: int) -> list
         LeftOut(service=out.service, panel=out.panel, remote_service=out.remote_service, why=out.why)
         for out in best(text, all_, words, limit)
     ]
-
-
-def best(text: str, among: Sequence[_T], words: Callable[[_T], str], limit: int) -> list[_T]:
-    """Those whose words are most like `text`, best first, at most `limit`; the first ones where it is empty."""
-    if not text.strip():
-        return list(among[:limit])
-    found = process.extract(
-        text,
-        [words(one) for one in among],
-        scorer=fuzz.token_set_ratio if len(text) > 3 else fuzz.partial_ratio,
-        processor=_folded,
-        score_cutoff=_ALIKE,
-        limit=limit,
-    )
-    return [among[place] for _, _, place in found]
-
-
-def _folded(words: str) -> str:
-    """Panels write names in letters meant for mathematics; people search for them in plain ones."""
-    return utils.default_process(normalize("NFKC", words))
 
 
 def _print(lines: Sequence[Sold | Row | LeftOut], currency: str) -> None:

@@ -5,31 +5,43 @@ import asyncio
 import click
 import msgspec
 
-from gateway.catalog import Catalog
-from gateway.cli import output
+from gateway.cli import findings, output
 from gateway.cli.failure import Exit
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.panel import Line, asked
-from gateway.cli.reached import catalog_of, ruled
+from gateway.cli.reached import agreed, catalog_of, ruled
+from gateway.cli.text import shortened
+from gateway.rules import RulesError
 from gateway.rules.model import Rules
 from gateway.settings import Settings
+
+
+class Wrong(msgspec.Struct, frozen=True, kw_only=True):
+    """A mistake of the rules; `line` and `column` count from 1, and are 0 where it is the file's as a whole."""
+
+    line: int = 0
+    column: int = 0
+    path: str
+    text: str
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What check found, as --json writes it.
 
     Attributes:
+        mistakes: of the rules; where there are any, nothing else was looked at.
         services: how many can be sold.
         unreachable: panels that do not answer, or not to our key.
         findings: what works and wants attention, in words.
     """
 
     rules: str
-    panels: tuple[Line, ...]
-    services: int
-    unreachable: tuple[str, ...]
-    findings: tuple[str, ...]
+    mistakes: tuple[Wrong, ...] = ()
+    panels: tuple[Line, ...] = ()
+    services: int = 0
+    unreachable: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
 
 
 @click.command(cls=Leaf, examples=("panelmux check", "panelmux check --rules next.yaml --offline"))
@@ -38,31 +50,44 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 @ledger_option
 @json_option
 def command(*, offline: bool, rules: str | None, ledger: str | None, as_json: bool) -> None:
-    """Check the rules, then ask each panel for its balance and its list. Nothing is bought.
+    """Check the rules, then ask each panel for its balance and its list. Nothing is bought, and nothing is written.
 
     Ends with 0 when all is well, 3 for invalid rules (with every mistake), 4 when a panel cannot be used, 5 when
     something wants attention: money running low, a service that cannot be sold.
     """
     settings = settled(rules=rules, ledger=ledger)
-    found = ruled(settings)
-    checked = _offline(settings, found) if offline else asyncio.run(_check(settings, found))
+    try:
+        checked = _checked(settings, offline=offline)
+    except RulesError as wrong:
+        if not as_json:
+            raise
+        mistakes = (Wrong(line=one.line, column=one.column, path=one.path, text=one.text) for one in wrong.mistakes)
+        checked = Checked(rules=settings.rules, mistakes=tuple(mistakes))
     if as_json:
         output.document(checked)
     else:
         _print(checked)
+    if code := _code(checked):
+        raise click.exceptions.Exit(code)
+
+
+def _code(checked: Checked) -> Exit:
+    if checked.mistakes:
+        return Exit.RULES
     if checked.unreachable:
-        raise click.exceptions.Exit(Exit.UNREACHABLE)
-    if checked.findings:
-        raise click.exceptions.Exit(Exit.FINDINGS)
+        return Exit.UNREACHABLE
+    return Exit.FINDINGS if checked.findings else Exit.GOOD
 
 
-def _offline(settings: Settings, rules: Rules) -> Checked:
-    return Checked(
-        rules=settings.rules, panels=(), services=len(rules.services), unreachable=(), findings=rules.warnings
-    )
+def _checked(settings: Settings, *, offline: bool) -> Checked:
+    rules = ruled(settings)
+    asyncio.run(agreed(settings, rules))
+    if not offline:
+        return asyncio.run(_asked(settings, rules))
+    return Checked(rules=settings.rules, services=len(rules.services), findings=findings.of_rules(rules))
 
 
-async def _check(settings: Settings, rules: Rules) -> Checked:
+async def _asked(settings: Settings, rules: Rules) -> Checked:
     async with catalog_of(settings, rules, live=True) as looked:
         catalog = looked.catalog
         panels = list(catalog.panels.values())
@@ -75,26 +100,8 @@ async def _check(settings: Settings, rules: Rules) -> Checked:
             panels=lines,
             services=len(catalog.services()),
             unreachable=tuple(unreachable),
-            findings=(*rules.warnings, *_findings(catalog, lines)),
+            findings=(*findings.of_rules(rules), *findings.of_catalog(catalog, lines)),
         )
-
-
-def _findings(catalog: Catalog, lines: tuple[Line, ...]) -> list[str]:
-    findings = []
-    for line in lines:
-        panel = catalog.panels[line.panel]
-        if line.answers and line.why:
-            findings.append(f"{line.panel}: {line.why}")
-        if line.answers and panel.balance is not None and panel.balance <= 0:
-            findings.append(f"{line.panel}: no money there: nothing can be bought")
-        elif line.low:
-            findings.append(f"{line.panel}: balance {line.balance} {line.currency} is low")
-    # Rows that are only published come and go; what the rules name one by one is meant to be sold.
-    for conflict in catalog.conflicts:
-        if conflict.service in catalog.rules.services:
-            where = f"{conflict.panel}/{conflict.remote_service}: " if conflict.panel else ""
-            findings.append(f"service {conflict.service}: {where}{conflict.why}")
-    return findings
 
 
 def _print(checked: Checked) -> None:
@@ -116,7 +123,7 @@ def _row(line: Line) -> tuple[str, ...]:
         line.currency,
         "?" if line.usable is None else str(line.usable),
         "?" if line.skipped is None else str(line.skipped),
-        f"answers, {line.ms} ms" if line.answers else "no answer",
+        f"answers, {line.ms} ms" if line.answers else shortened(line.why, 60),
     )
 
 

@@ -4,16 +4,12 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Final
 
 from gateway import logs
 from gateway.cli.failure import Exit, Failure
 from gateway.ledger import ledger
 from gateway.ledger.protocol import Ledger
-from gateway.settings import PREFIX, Settings, settings
-
-_SQLITE: Final = "sqlite:///"
+from gateway.settings import PREFIX, Settings, settings, sqlite_path
 
 
 def settled(**given: str | int | None) -> Settings:
@@ -27,7 +23,7 @@ def settled(**given: str | int | None) -> Settings:
 @contextlib.asynccontextmanager
 async def ledger_at(url: str, *, make: bool = False) -> AsyncIterator[Ledger]:
     """The ledger, beside a gateway that sells from it or without one; `make`: it may not be there yet."""
-    path = file_of(url)
+    path = sqlite_path(url)
     if not make and not path.exists():
         raise Failure(
             f"ledger: {path}: no such file; is PANELMUX_LEDGER right? serve and account create make one",
@@ -40,7 +36,3 @@ async def ledger_at(url: str, *, make: bool = False) -> AsyncIterator[Ledger]:
         yield opened
     finally:
         await opened.close()
-
-
-def file_of(url: str) -> Path:
-    return Path(url.removeprefix(_SQLITE))

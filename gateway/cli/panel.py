@@ -14,7 +14,8 @@ from gateway.cli.failure import Exit
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.reached import catalog_of, ruled
-from gateway.cli.text import age
+from gateway.cli.text import age, shortened
+from gateway.cli.told import cause
 from gateway.money import wire
 from gateway.panels import Panel
 from gateway.settings import Settings
@@ -82,7 +83,9 @@ def list_(*, live: bool, offline: bool, rules: str | None, ledger: str | None, a
 
 
 def _row(line: Line) -> tuple[str, ...]:
-    health = "not asked" if line.answers is None else f"answers, {line.ms} ms" if line.answers else line.why
+    health = (
+        "not asked" if line.answers is None else f"answers, {line.ms} ms" if line.answers else shortened(line.why, 60)
+    )
     return (
         line.panel,
         f"{line.balance or '?'}{' (low)' if line.low else ''}",
@@ -112,7 +115,7 @@ async def asked(panel: Panel, step: Callable[[], None] = lambda: None) -> Line:
         async with asyncio.timeout(ASK_S):
             currency = await panel.read_balance()
     except ProviderError as error:
-        why = error.what
+        why = cause(error)
     except TimeoutError:
         why = f"no answer within {ASK_S:.0f} s"
     else:

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from difflib import get_close_matches
 from tempfile import TemporaryDirectory
 
 import msgspec
@@ -13,21 +12,25 @@ import msgspec
 from gateway import logs, panels, rules
 from gateway.catalog import Catalog, Service
 from gateway.cli.failure import Failure
-from gateway.cli.opened import file_of, ledger_at
+from gateway.cli.opened import ledger_at
 from gateway.cli.output import progress, say
+from gateway.cli.text import short
 from gateway.ledger.protocol import Ledger
 from gateway.panels import Panel
+from gateway.rules import Mistake, RulesError
 from gateway.rules.model import Rules
-from gateway.settings import Settings
+from gateway.rules.report import alike
+from gateway.settings import Settings, sqlite_path
 from gateway.shared import InProcess
 from providers import PROVIDERS
 
 
 class Looking:
-    """The ledger as a catalogue that only looks uses it: lists are read from it, and none is written."""
+    """The ledger as a catalogue that only looks uses it: nothing is written. Ids that nobody has yet are previews."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._next = 1
 
     async def snapshot(self, panel: str) -> bytes | None:
         return await self._ledger.snapshot(panel)
@@ -35,7 +38,9 @@ class Looking:
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None: ...
 
     async def service_ids(self, panel: str, remote_services: Sequence[str], *, first: int) -> Mapping[str, int]:
-        return await self._ledger.service_ids(panel, remote_services, first=first)
+        ids = await self._ledger.service_ids(panel, remote_services, first=max(first, self._next), keep=False)
+        self._next = max(self._next, *(id + 1 for id in ids.values()), 1)
+        return ids
 
 
 def ruled(settings: Settings) -> Rules:
@@ -45,10 +50,22 @@ def ruled(settings: Settings) -> Rules:
     return found
 
 
+async def agreed(settings: Settings, rules: Rules) -> None:
+    """Raise RulesError where the rules sell in a currency that the ledger's amounts are not in."""
+    async with known_ledger(settings) as ledger:
+        kept = await ledger.currency()
+    if kept not in {None, rules.currency}:
+        text = (
+            f"it is {rules.currency} here, and the amounts of {settings.ledger} are {kept}, fixed at first use; "
+            "PANELMUX_LEDGER names another ledger"
+        )
+        raise RulesError((Mistake(file=settings.rules, line=0, column=0, path="currency", text=text),))
+
+
 @contextlib.asynccontextmanager
 async def known_ledger(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger; where there is none yet an empty one, gone afterwards."""
-    if file_of(settings.ledger).exists():
+    if sqlite_path(settings.ledger).exists():
         async with ledger_at(settings.ledger) as ledger:
             yield ledger
         return
@@ -79,8 +96,8 @@ async def panel_of(rules: Rules, name: str) -> AsyncIterator[Panel]:
 def known(name: str, rules: Rules) -> None:
     """Raise a failure that names the nearest panel, unless the rules have this one."""
     if name not in rules.panels:
-        nearest = get_close_matches(name, rules.panels, n=1)
-        hint = f"did you mean {nearest[0]}?" if nearest else f"panels: {', '.join(rules.panels)}"
+        meant = alike(name, rules.panels)
+        hint = f"did you mean {meant}?" if meant else f"panels: {', '.join(rules.panels)}"
         raise Failure(f"panel {name}: not in the rules; {hint}")
 
 
@@ -113,7 +130,7 @@ async def catalog_of(
                 synced = await done
                 step()
                 if not synced.good:
-                    failed[synced.panel] = synced.why
+                    failed[synced.panel] = short(synced.why)
         yield Looked(catalog, failed)
 
 

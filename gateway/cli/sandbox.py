@@ -181,6 +181,7 @@ def _rules(url: str, currency: str) -> str:
     key: ${{SANDBOX_KEY}}
     currency: {currency}
     private: true
+margin: 20%
 publish:
   - {{panel: sandbox, ids: same}}
 """

@@ -16,7 +16,7 @@ from gateway.cli import output
 from gateway.cli.failure import cannot_listen
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
-from gateway.cli.reached import ruled
+from gateway.cli.reached import agreed, ruled
 from gateway.rules.model import Rules
 from gateway.settings import Settings
 
@@ -52,11 +52,12 @@ class Serving(msgspec.Struct, frozen=True):
 def command(*, host: str | None, port: int | None, rules: str | None, ledger: str | None, as_json: bool) -> None:
     """Run the gateway until SIGINT or SIGTERM; orders that are being placed are finished first.
 
-    It ends with 3 when the rules are invalid, with 4 when the address or the ledger is in use. Customers call
-    /api/v2; /healthz, /readyz and /metrics are for machines.
+    It ends with 3 when the rules are invalid or in another currency than the ledger, with 4 when the address or the
+    ledger is in use. Customers call /api/v2; /healthz, /readyz and /metrics are for machines.
     """
     settings = settled(host=host, port=port, rules=rules, ledger=ledger)
     found = ruled(settings)
+    asyncio.run(agreed(settings, found))
     logs.configure(settings.log, secrets(settings, found))
     for warning in found.warnings:
         output.say(f"warning: {warning}")

@@ -1,12 +1,14 @@
 """Values as people read them: hostile text made harmless, times, ages."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
 _SPACES: Final = re.compile(r"\s+")
+_NO_CONNECTION: Final = re.compile(r"\w+: Cannot connect to host (\S+) .*\[(.*)\]$", re.DOTALL)
 
 
 def clean(text: str) -> str:
@@ -76,11 +78,30 @@ def shortened(text: str, most: int) -> str:
     return f"{text[:head]}…{text[head + 1 - most :]}"
 
 
-def said(json: str) -> str:
-    """A flat JSON object as people read it; anything else as it stands.
+def short(what: str) -> str:
+    """What went wrong on the way to a panel, without the program's own words around it.
 
-    >>> said('{"http": 502, "phase": "headers sent"}')
-    'http 502, phase headers sent'
+    >>> short("ClientConnectorError: Cannot connect to host p.example:443 ssl:default [Name or service not known]")
+    'cannot connect to p.example:443: name or service not known'
+    >>> short("ClientConnectorError: Cannot connect to host ::1:80 ssl:default [Connect call failed ('::1', 80)]")
+    'cannot connect to ::1:80'
+    >>> short("HTTP 502")
+    'HTTP 502'
+    """
+    found = _NO_CONNECTION.match(what)
+    if found is None:
+        return what
+    why = found[2].lower()
+    return f"cannot connect to {found[1]}" + ("" if "connect call failed" in why else f": {why}")
+
+
+def said(json: str) -> str:
+    """A JSON object as people read it, without what is empty; anything else as it stands.
+
+    >>> said('{"http": 502, "phase": "headers sent", "reason": "", "told": {"status": "Partial", "remains": 12}}')
+    'http 502, phase headers sent, told (status Partial, remains 12)'
+    >>> said('{"what": "TimeoutError: no bytes", "phase": "sent", "error": "TimeoutError", "ms": 8000}')
+    'TimeoutError: no bytes, phase sent, after 8000 ms'
     """
     try:
         value = msgspec.json.decode(json)
@@ -88,8 +109,24 @@ def said(json: str) -> str:
         return json
     if not isinstance(value, dict):
         return json
-    return ", ".join(f"{name} {_plain(one)}" for name, one in value.items() if one is not None)
+    return _pairs(value)
+
+
+def _pairs(value: Mapping[str, object]) -> str:
+    what = str(value.get("what", ""))
+    kept = {name: one for name, one in value.items() if one not in (None, "", {}, [])}
+    if what.startswith(f"{kept.get('error')}: "):
+        del kept["error"]  # what was seen begins with its name
+    return ", ".join(_pair(name, _plain(one)) for name, one in kept.items())
+
+
+def _pair(name: str, text: str) -> str:
+    return text if name == "what" else f"after {text} ms" if name == "ms" else f"{name} {text}"
 
 
 def _plain(value: object) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    if isinstance(value, dict):
+        return f"({_pairs(value)})"
+    if isinstance(value, list):
+        return " | ".join(map(_plain, value))
+    return short(value) if isinstance(value, str) else msgspec.json.encode(value).decode()

@@ -1,17 +1,23 @@
 """Every error as people are told it: one line that says who, what, why and the way out, and an exit code."""
 
+import errno
+import os
+import re
 import sqlite3
+from typing import Final
 
 import click
 import msgspec
 
 from gateway.cli.failure import Exit, Failure
-from gateway.cli.text import clean, printable
+from gateway.cli.text import clean, printable, short
 from gateway.ledger.lock import LedgerInUse
 from gateway.ledger.records import LedgerBusy, LedgerError, LedgerUnusable
 from gateway.rules import RulesError
 from gateway.settings import SettingError
 from providers.errors import ProviderError
+
+_NO_NUMBER: Final = re.compile(r"is not a valid (?:integer|float)(?: range)?$")
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -37,6 +43,14 @@ def told(error: Exception) -> Told:
     return _line(error, clean(str(error)) or type(error).__name__)
 
 
+def cause(error: ProviderError) -> str:
+    """Why a panel could not be asked, in a few words."""
+    below = error.__context__
+    if isinstance(below, OSError) and below.errno and below.errno > 0:
+        return "connection refused" if below.errno == errno.ECONNREFUSED else os.strerror(below.errno).lower()
+    return short(error.what)
+
+
 def _line(error: Exception, text: str) -> Told:
     if isinstance(error, SettingError):
         return Told(Exit.RULES, (text,))
@@ -45,7 +59,7 @@ def _line(error: Exception, text: str) -> Told:
         code = Exit.UNREACHABLE if is_gone else Exit.FAILED
         return Told(code, (text if text.startswith("ledger:") else f"ledger: {text}",))
     if isinstance(error, ProviderError):
-        return Told(Exit.UNREACHABLE, (text,))
+        return Told(Exit.UNREACHABLE, (clean(f"{error.panel}: {error.action}: {cause(error)}"),))
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return Told(Exit.UNREACHABLE, (clean(f"panelmux: {where}{error.strerror or text}"),))
@@ -67,6 +81,8 @@ def _plain(text: str) -> str:
 
     >>> _plain("No such option '--jsn'.")
     "no such option '--jsn'"
+    >>> _plain("'abc' is not a valid integer range.")
+    "'abc' is not a number"
     """
-    line = " ".join(text.split()).removesuffix(".")
+    line = _NO_NUMBER.sub("is not a number", " ".join(text.split()).removesuffix("."))
     return line[:1].lower() + line[1:]

@@ -2,14 +2,11 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final
 
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.sql.ledger import SQLLedger
 from gateway.ledger.sqlite.database import SQLite
-
-_SQLITE: Final = "sqlite:///"
+from gateway.settings import sqlite_path
 
 
 def now_ms() -> int:
@@ -22,7 +19,8 @@ def ledger(url: str, *, now_ms: Callable[[], int] = now_ms) -> Ledger:
     Raises:
         ValueError: no kind of ledger is named so.
     """
-    path = url.removeprefix(_SQLITE)
-    if path in {url, "", ":memory:"}:
-        raise ValueError(f'ledger: "{url}" is not sqlite:///PATH')
-    return SQLLedger(SQLite(Path(path)), now_ms)
+    try:
+        path = sqlite_path(url)
+    except ValueError as wrong:
+        raise ValueError(f"ledger: {wrong}") from None
+    return SQLLedger(SQLite(path), now_ms)

@@ -2,7 +2,8 @@
 
 Silence gives nothing back: a word no table knows, a Partial that does not say what remains. A finished order is
 changed by a refund alone, so Completed may still become Partial or Canceled, and nothing else. An order of one unit,
-as those priced per order are, is undelivered as a whole as soon as anything remains of it.
+as those priced per order are, is undelivered as a whole as soon as anything remains of it. Canceled gives all back,
+unless the panel says that a part was delivered: most say that 0, nothing or all remains of what they cancel.
 """
 
 from decimal import Decimal
@@ -12,9 +13,8 @@ import msgspec
 
 from gateway.ledger.records import Order
 from gateway.money import amount, steps
-from providers.base import OrderStatus, Status
+from providers.base import FINISHED, OrderStatus, Status
 
-FINISHED: Final = frozenset({OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED, OrderStatus.EXPIRED})
 _GIVING_BACK: Final = frozenset({OrderStatus.PARTIAL, OrderStatus.CANCELED})
 _MOST: Final = 2**63  # no count of a panel's is too long for a database
 
@@ -53,11 +53,13 @@ def observed(order: Order, told: Status) -> Order | Unclear:
 
 def _undelivered(order: Order, status: OrderStatus, remains: int | None) -> Decimal:
     """What the charge was for and did not come, rounded down to a step."""
-    if status is OrderStatus.CANCELED:
+    if status not in _GIVING_BACK:
+        return amount(0)
+    if status is OrderStatus.CANCELED and not (remains and remains < order.units):
         return order.charge
-    if status is OrderStatus.PARTIAL and remains is not None and order.units:
-        return amount(steps(order.charge) * remains // order.units)
-    return amount(0)
+    if remains is None or not order.units:
+        return amount(0)
+    return amount(steps(order.charge) * remains // order.units)
 
 
 def _remains(order: Order, told: Status) -> int | None:

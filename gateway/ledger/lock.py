@@ -2,9 +2,9 @@
 
 import fcntl
 import os
-from pathlib import Path
 
 from gateway.ledger.records import LedgerError
+from gateway.settings import beside_ledger
 
 
 class LedgerInUse(LedgerError):
@@ -15,7 +15,7 @@ class Lock:
     """A lock file beside the ledger, held as long as the process lives; the kernel gives it back when it dies."""
 
     def __init__(self, url: str) -> None:
-        self._path = Path(url.removeprefix("sqlite:///")).with_suffix(".lock")
+        self._path = beside_ledger(url, ".lock")
         self._file: int | None = None
 
     def take(self) -> None:

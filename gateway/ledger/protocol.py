@@ -39,7 +39,17 @@ class Ledger(Protocol):
     async def bind_currency(self, currency: str) -> None:
         """Fix the currency of all amounts at first use; a later, different one raises WrongState."""
 
+    async def currency(self) -> str | None:
+        """The currency that was fixed; None before the first use."""
+        ...
+
     async def create_account(self, name: str, *, unlimited: bool = False) -> Account: ...
+
+    async def open_account(
+        self, name: str, *, unlimited: bool, balance: Decimal, note: str, hash: bytes, hint: str
+    ) -> tuple[Account, Key]:
+        """An account with its first key and, by a topup, what it may spend at once; or AccountExists, or NotEnough."""
+        ...
 
     async def account(self, name: str) -> Account | None: ...
 
@@ -105,8 +115,20 @@ class Ledger(Protocol):
 
     async def attempts(self, order: int) -> Sequence[Attempt]: ...
 
+    async def bound(self, panel: str, remote_id: str) -> int | None:
+        """The order of ours that is `remote_id` at the panel, if there is one."""
+        ...
+
     async def unknown_attempts(self, panel: str | None = None, *, limit: int = 100) -> Sequence[Attempt]:
         """Attempts that wait for evidence, oldest first, at one panel or all."""
+        ...
+
+    async def unknown_count(self) -> int:
+        """How many attempts wait for evidence."""
+        ...
+
+    async def open_orders(self) -> Mapping[str, int]:
+        """By panel: orders that it may have and that have not ended, the unknown ones among them."""
         ...
 
     async def events(self, order: int) -> Sequence[Event]: ...
@@ -122,8 +144,8 @@ class Ledger(Protocol):
     async def observe(self, order: int, status: Status, *, next_ms: int | None) -> Order:
         """Take in what a panel says of an order: status, counts, and the refund that follows, in one transaction.
 
-        What follows from which word stands in `delivery`. A word no table knows changes nothing. A finished order
-        changes only by a refund. Refunds by `remains` (all of the charge for Canceled) are cumulative: given once,
+        A word no table knows changes nothing, and gives the order as it is. A finished order changes only by a refund.
+        Refunds are cumulative: by `remains`, all of the charge for a Canceled that says nothing else, given once,
         never above the charge. `next_ms` is when to ask again, should the order still be open.
 
         Raises:
@@ -159,8 +181,13 @@ class Ledger(Protocol):
 
     async def snapshot(self, panel: str) -> bytes | None: ...
 
-    async def service_ids(self, panel: str, remote_services: Sequence[str], *, first: int) -> Mapping[str, int]:
-        """Our ids for a panel's services under `publish … ids: new`: given once, never changed or given again."""
+    async def service_ids(
+        self, panel: str, remote_services: Sequence[str], *, first: int, keep: bool = True
+    ) -> Mapping[str, int]:
+        """Our ids for a panel's services under `publish … ids: new`: given once, never changed or given again.
+
+        Without `keep` nothing is given: the ids are those that would be, now.
+        """
         ...
 
     async def totals(self) -> Totals:

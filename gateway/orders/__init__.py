@@ -1,24 +1,29 @@
 """What a customer may ask of orders: place, status, refill, refill_status, cancel, balance."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
+import structlog
 
 from gateway import money
 from gateway.catalog import Catalog, Service
+from gateway.conditions import refuses_link
 from gateway.errors import BadForm, NotSold
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, NewPlacement, Order
 from gateway.metrics import Metrics
-from gateway.orders import requests
 from gateway.orders.placing import Placing, Purchase
+from gateway.orders.requests import Requests
 from gateway.routing import Decision, Wanted, decide
 from gateway.rules.model import Rules
 from providers.base import RefillStatus
 from providers.service_types import PER_ORDER, OrderFields, Subscriptions
+
+_log = structlog.get_logger()
 
 
 class Orders:
@@ -41,7 +46,9 @@ class Orders:
         self._sync_wait_s = sync_wait_s
         self._placing_s = placing_s
         self._clock = clock
-        self._now_ms = now_ms
+        self._requests = Requests(ledger, catalog, clock=clock, now_ms=now_ms)
+        self._metrics = metrics
+        self._turned_away: set[int] = set()  # services that orders are turned away from at present
 
     async def add(self, account: Account, service: Service, fields: OrderFields) -> int:
         """Place an order and give its id.
@@ -53,7 +60,10 @@ class Orders:
         charge = charged(service, fields)
         decision = routed(self._catalog, service, fields, now=self._clock())
         if not decision.choices:
-            raise NotSold
+            self._turn_away(service, decision)
+            wrong_link = all(refuses_link(route.when, fields.link) for route in service.routes)
+            raise BadForm("Incorrect link") if wrong_link else NotSold()
+        self._turned_away.discard(service.id)
         best = decision.choices[0]
         new = NewPlacement(
             account=account.id,
@@ -74,25 +84,41 @@ class Orders:
         purchase = Purchase(new, fields, decision.choices, self._clock() + self._placing_s)
         return await self._placing.buy(purchase, wait_s=self._sync_wait_s)
 
+    def _turn_away(self, service: Service, decision: Decision) -> None:
+        """Count it, and tell people once when it begins for a service."""
+        self._metrics.turned_away.inc()
+        if service.id not in self._turned_away:
+            self._turned_away.add(service.id)
+            why = "; ".join(f"{out.panel}/{out.remote_service}: {out.why}" for out in decision.left_out[:5])
+            _log.warning("turned_away", service=service.id, why=why)
+
     async def status(self, account: Account, ids: Sequence[int]) -> Mapping[int, Order]:
         """As last known; `Reconcile` keeps it fresh."""
         return await self._ledger.orders(account.id, ids)
 
     async def refill(self, account: Account, ids: Sequence[int]) -> Mapping[int, int | str]:
-        return await requests.refill(self._ledger, self._catalog, account, ids)
+        return await self._requests.refill(account, ids)
 
     async def refill_status(self, account: Account, ids: Sequence[int]) -> Mapping[int, RefillStatus]:
-        return await requests.refill_status(self._ledger, self._catalog, account, ids, now_ms=self._now_ms)
+        return await self._requests.refill_status(account, ids)
 
     async def cancel(self, account: Account, ids: Sequence[int]) -> Mapping[int, str | None]:
-        return await requests.cancel(self._ledger, self._catalog, account, ids)
+        return await self._requests.cancel(account, ids)
 
     async def balance(self, account: Account) -> Decimal:
         """What the account may spend; for one without limit, our money at all panels, in our currency."""
         return self._catalog.funds() if account.unlimited else await self._ledger.balance(account.id)
 
-    async def drain(self, timeout_s: float) -> int:
-        return await self._placing.drain(timeout_s)
+    async def drain(self, timeout_s: float, hurry: asyncio.Event) -> int:
+        """Finish what is under way; gives how many orders were cut, and end unknown."""
+        late = await self._placing.drain(timeout_s, hurry)
+        await self._requests.stop()
+        return late
+
+    @property
+    def open(self) -> int:
+        """How many orders are being bought."""
+        return self._placing.open
 
 
 def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: float) -> Decision:
@@ -109,8 +135,12 @@ def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: floa
 
 
 def bounded(fields: OrderFields, rules: Rules) -> OrderFields:
-    """A subscription without a limit is bought as one of so many posts: a prepaid balance carries no open end."""
-    if isinstance(fields, Subscriptions) and not fields.posts and not fields.old_posts:
+    """A subscription without a limit is bought as one of so many posts: a prepaid balance carries no open end.
+
+    `posts` left out means no limit, and so does 0 alone; 0 beside `old_posts` means old posts only.
+    """
+    no_limit = isinstance(fields, Subscriptions) and (fields.posts is None or not (fields.posts or fields.old_posts))
+    if no_limit:
         return msgspec.structs.replace(fields, posts=rules.subscription_posts)
     return fields
 

@@ -53,5 +53,5 @@ def _of_service(service: Service, rules: Rules, path: Path, reading: Reading) ->
 def _of_publish(publish: Publish, earlier: tuple[Publish, ...], path: Path, reading: Reading) -> None:
     if any(other.panel == publish.panel and other.category == other.name == "*" for other in earlier):
         reading.warning(path, f"nothing is left for it: the whole of {publish.panel} is published above")
-    if publish.ids is Ids.SAME and publish.first != Publish.__struct_defaults__[1]:
+    if publish.ids is Ids.SAME and publish.first != Publish(panel=publish.panel).first:
         reading.warning((*path, "first"), "is not used: ids are the panel's own")

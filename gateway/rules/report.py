@@ -138,11 +138,17 @@ def nearest(word: str, words: Iterable[str], *, plural: str = "") -> str:
     '; panels: smmgen, justpanel'
     """
     known = list(words)
-    scorer = DamerauLevenshtein.normalized_similarity
-    found = extractOne(word, known, scorer=scorer, processor=str.lower, score_cutoff=_ALIKE)
-    if found is not None:
-        return f'; did you mean "{found[0]}"?'
+    meant = alike(word, known)
+    if meant is not None:
+        return f'; did you mean "{meant}"?'
     return f"; {plural}: {', '.join(known)}" if plural and 0 < len(known) <= _FEW else ""
+
+
+def alike(word: str, words: Iterable[str]) -> str | None:
+    """The one of `words` that `word` was probably meant to be; None where none is like it."""
+    scorer = DamerauLevenshtein.normalized_similarity
+    found = extractOne(word, list(words), scorer=scorer, processor=str.lower, score_cutoff=_ALIKE)
+    return None if found is None else str(found[0])
 
 
 def shown(value: object) -> str:

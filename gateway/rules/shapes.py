@@ -3,13 +3,15 @@
 A description here completes two sentences: the editor's hint, and the mistake "… is not {description}".
 """
 
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from gateway.routing import Policy
-from gateway.rules.model import Ids, RateFrom
+from gateway.rules.model import Ids, Panel, Publish, RateFrom, Route, Rules
+from providers.pace import GRAMMAR
 from providers.service_types import TYPES
 
 BIGGEST_ID: Final = 2**31 - 1  # the largest that buyers' programs keep
@@ -17,9 +19,7 @@ BIGGEST_ID: Final = 2**31 - 1  # the largest that buyers' programs keep
 Text = Annotated[str, Meta(min_length=1, max_length=1000, description="text of 1 to 1000 characters")]
 Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,12})?$", description='an amount in quotes, like "1.08"')]
 Percent = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(\.[0-9]{1,4})? ?%$", description="a percentage, like 15%")]
-Calls = Annotated[
-    str, Meta(pattern=r"^[1-9][0-9]{0,5}/(s|sec|min|h|hour|day)$", description="calls and a span, like 60/min")
-]
+Calls = Annotated[str, Meta(pattern=GRAMMAR, description="calls and a span, like 60/min")]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3,4}$", description="a currency code, like USD")]
 Address = Annotated[str, Meta(min_length=1, max_length=500, description="the address of a panel's API")]
 KeyReference = Annotated[
@@ -47,6 +47,16 @@ Quantity = Annotated[str | int, Meta(description='a bound on quantity, like ">= 
 Glob = Annotated[str, Meta(min_length=1, max_length=500, description='a glob over the link, like "*instagram.com*"')]
 
 
+def _default(model: type[msgspec.Struct], name: str) -> Any:
+    """What the model has where the file says nothing: it stands there, once."""
+    [field] = [field for field in msgspec.structs.fields(model) if field.name == name]
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+def _percent(share: Decimal) -> str:
+    return f"{share * 100:f}%"
+
+
 class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
 
@@ -63,12 +73,12 @@ class PanelShape(_Shape, frozen=True, kw_only=True):
 
     url: Address
     key: KeyReference
-    dialect: Text = "api_v2"
-    currency: Currency = "USD"
+    dialect: Text = _default(Panel, "dialect")
+    currency: Currency = _default(Panel, "currency")
     rate_limit: Calls | None = None
-    in_flight: InFlight = 16
+    in_flight: InFlight = _default(Panel, "in_flight")
     low_balance: Amount | None = None
-    private: bool = False
+    private: bool = _default(Panel, "private")
 
     def __repr__(self) -> str:
         return f"PanelShape(url={self.url!r})"
@@ -79,7 +89,7 @@ class RouteShape(_Shape, frozen=True, kw_only=True):
 
     panel: Text
     service: RemoteId
-    weight: Weight = 1
+    weight: Weight = _default(Route, "weight")
     when: WhenShape | None = None
 
 
@@ -105,10 +115,10 @@ class PublishShape(_Shape, frozen=True, kw_only=True):
     """A panel's whole list, or what of it the globs let through, as services of yours."""
 
     panel: Text
-    ids: Ids = Ids.SAME
-    first: ServiceId = 1_000_000
-    category: Text = "*"
-    name: Text = "*"
+    ids: Ids = _default(Publish, "ids")
+    first: ServiceId = _default(Publish, "first")
+    category: Text = _default(Publish, "category")
+    name: Text = _default(Publish, "name")
     margin: Percent | None = None
 
 
@@ -116,15 +126,15 @@ class RulesShape(_Shape, frozen=True, kw_only=True):
     """What is sold, and where it is bought."""
 
     panels: dict[PanelName, PanelShape]
-    currency: Currency = "USD"
-    exchange: dict[Currency, Amount] = {}
-    policy: Policy = Policy.CHEAPEST
-    margin: Percent = "0%"
-    min_margin: Percent = "0%"
-    rate_from: RateFrom = RateFrom.DEAREST
-    subscription_posts: Posts = 30
-    services: dict[ServiceId, ServiceShape] = {}
-    publish: tuple[PublishShape, ...] = ()
+    currency: Currency = _default(Rules, "currency")
+    exchange: dict[Currency, Amount] = _default(Rules, "exchange")
+    policy: Policy = _default(Rules, "policy")
+    margin: Percent = _percent(_default(Rules, "margin"))
+    min_margin: Percent = _percent(_default(Rules, "min_margin"))
+    rate_from: RateFrom = _default(Rules, "rate_from")
+    subscription_posts: Posts = _default(Rules, "subscription_posts")
+    services: dict[ServiceId, ServiceShape] = _default(Rules, "services")
+    publish: tuple[PublishShape, ...] = _default(Rules, "publish")
 
 
 def schema() -> str:

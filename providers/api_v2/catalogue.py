@@ -11,8 +11,32 @@ from providers.service_types import folded
 TOO_DEAR: Final = Decimal(10) ** 9
 """Panels switch a service off by a rate like 9999999999999.00."""
 
+MOST: Final = 200_000
+"""Entries of a list; the longest that panels have are a tenth of it."""
+
+KEPT: Final = 1_000
+"""Skipped rows that a list tells of one by one."""
+
+_UNITS: Final = 2_147_483_647
+"""The largest max: buyers keep it in 32 bits."""
+
 _CONTAINERS: Final = ("data", "services", "value", "result", "items", "list")
 _EMPTY: Final = "empty data"  # SmartPanel's way of saying []
+
+
+def crowd(body: bytes) -> int | None:
+    """How many entries an undecoded list seems to hold where that is more than memory is to hold, else None.
+
+    A few megabytes of `{},{},{}` become gigabytes of objects.
+
+    >>> crowd(b'[{"service": 1}]'), crowd(b"{}," * 500_000)
+    (None, 500000)
+    """
+    entries = max(body.count(b"{"), body.count(b"["))
+    if entries > 2 * MOST:  # some stand in descriptions
+        return entries
+    commas = body.count(b",")
+    return commas if commas > 25 * MOST else None
 
 
 class NotSellable(ValueError):
@@ -72,6 +96,7 @@ def _service(raw: object) -> RemoteService:
     if rate is None or not 0 < rate < TOO_DEAR:
         raise NotSellable(f"rate {_shown(raw.get('rate'))}")
     low, high = count(raw.get("min")), count(raw.get("max"))
+    high = min(high, _UNITS) if high is not None else None
     if low is None or high is None or high < 1 or not 0 <= low <= high:
         raise NotSellable(f"min {_shown(raw.get('min'))}, max {_shown(raw.get('max'))}")
     cancel = flag(raw.get("cancel"))
@@ -97,4 +122,6 @@ def _id(raw: object) -> str | None:
 def _shown(raw: object) -> str:
     if raw is None:
         return "missing"
-    return f'"{str(raw)[:40]}"' if isinstance(raw, str | int | Decimal) else "unreadable"
+    if isinstance(raw, bool | Decimal):
+        raw = str(raw)
+    return f'"{words(raw, at_most=40)}"' if isinstance(raw, str | int) else "unreadable"

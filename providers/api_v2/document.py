@@ -1,13 +1,23 @@
 """A panel's answer as JSON, strictly, and the no that it may hold, in any of the field's envelopes."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
 
 _BOM: Final = b"\xef\xbb\xbf"
-_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _decimal(text: str) -> Decimal:
+    """One number that no `Decimal` holds is no reason to lose the rest of an answer."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("NaN")
+
+
+_decoder: Final = msgspec.json.Decoder(float_hook=_decimal)
 
 
 class NotJSON(ValueError):

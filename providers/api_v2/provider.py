@@ -1,12 +1,14 @@
 """The seven actions in the standard dialect."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from providers.api_v2 import replies
-from providers.api_v2.catalogue import listed, rows
+from providers.api_v2.catalogue import KEPT, MOST, crowd, listed, rows
 from providers.api_v2.document import NotJSON, document, failure
+from providers.api_v2.placed import added, ordered, ordered_in
 from providers.api_v2.words import known
 from providers.base import (
     BATCH,
@@ -30,12 +32,17 @@ from providers.transport import Reply, Transport, Verdict, reason, verdict
 _OF_ONE: Final = frozenset({Reason.ORDER, Reason.REFILL, Reason.CANCEL})
 """What a panel says no to is then the order asked for."""
 
+_OF_SOME: Final = frozenset({Reason.ORDER, Reason.REFILL})
+"""What a panel says no to is then perhaps one id of the many asked about."""
+
 _OF_US: Final = frozenset(
     {Reason.KEY, Reason.ACCOUNT, Reason.REQUEST, Reason.RATE_LIMIT, Reason.MAINTENANCE, Reason.EDGE}
 )
 """What a panel says no to is then us, whatever order we ask for."""
 
 _AT_A_TIME: Final = 250  # rows of a list between two turns of the event loop
+
+_ESCAPE: Final = b"\\"  # only where JSON holds one can its texts say what its bytes do not
 
 T = TypeVar("T")
 
@@ -48,30 +55,45 @@ class APIv2:
 
     async def services(self) -> Services:
         answer = await self._transport.send("services", {})
-        found = listed(self._read("services", answer))
-        if found is None:
-            raise self._transport.unanswered("services", "no list", answer)
+        with self._reading("services", answer):
+            entries = crowd(answer.body)
+            found = None if entries else listed(self._read("services", answer))
+            if found is not None and len(found) > MOST:
+                entries = len(found)
+            if entries:
+                raise self._transport.unanswered("services", f"a list of {entries} entries", answer)
+            if found is None:
+                raise self._transport.unanswered("services", "no list", answer)
+            return await self._sorted(found, escaped=_ESCAPE in answer.body)
+
+    async def _sorted(self, found: Sequence[object], *, escaped: bool) -> Services:
+        """Tell what can be sold from what cannot, others taking their turn meanwhile."""
         sold: list[RemoteService] = []
         skipped: list[Skipped] = []
-        for place, row in enumerate(rows(found)):
+        more = 0
+        for place, row in enumerate(rows(map(self._transport.struck, found) if escaped else found)):
             if place % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
-            if isinstance(row, Skipped):
+            if not isinstance(row, Skipped):
+                sold.append(row)
+            elif len(skipped) < KEPT:
                 skipped.append(row)
             else:
-                sold.append(row)
-        return Services(tuple(sold), tuple(skipped))
+                more += 1
+        return Services(tuple(sold), tuple(skipped), more)
 
     async def add(self, order: NewOrder) -> Added:
         """Buy. An id in a 2xx wins over an error beside it; in any other answer it makes the outcome unknown."""
-        answer = await self._transport.send("add", {**form(order.fields), "service": order.remote_service})
-        placed = _placed(answer)
-        if placed is None:
+        params = {**form(order.fields), "service": order.remote_service}
+        answer = await self._transport.send("add", params, acted=_acted)
+        with self._reading("add", answer):
+            placed = self._placed(answer) if verdict(answer) is Verdict.READ else None
+            if placed is not None:
+                return placed
+            if _acted(answer):
+                raise self._transport.unanswered("add", "an order id where none belongs", answer)
             self._read("add", answer)
             raise self._transport.unanswered("add", "no order id", answer)
-        if verdict(answer) is not Verdict.READ:
-            raise self._transport.unanswered("add", f"HTTP {answer.status} with an order id", answer)
-        return placed
 
     async def status(self, orders: Sequence[str]) -> Mapping[str, Status | Refusal]:
         return await self._each("status", "order", orders, replies.statuses)
@@ -87,10 +109,11 @@ class APIv2:
 
     async def balance(self) -> Balance:
         answer = await self._transport.send("balance", {})
-        money = replies.balance(self._read("balance", answer))
-        if money is None:
-            raise self._transport.unanswered("balance", "no amount", answer)
-        return money
+        with self._reading("balance", answer):
+            money = replies.balance(self._read("balance", answer))
+            if money is None:
+                raise self._transport.unanswered("balance", "no amount", answer)
+            return money
 
     async def _each(
         self,
@@ -99,23 +122,62 @@ class APIv2:
         ids: Sequence[str],
         told: Callable[[object, Sequence[str]], dict[str, T | Refusal]],
     ) -> Mapping[str, T | Refusal]:
-        """Ask about one id as `order`, about many as `orders`; a cancel is always asked in the plural."""
+        """Ask about all; where a panel refuses many for the sake of one, a read asks again about halves of them.
+
+        An error that comes when something has been told already ends the asking, no more.
+        """
         asked = tuple(dict.fromkeys(ids))
         if not asked:
             return {}
         if len(asked) > BATCH:
             what = f"{len(asked)} ids in one call, at most {BATCH}"
             raise Unsent(what, panel=self._transport.panel, action=action)
+        found: dict[str, T | Refusal] = {}
+        parts = [asked]
+        while parts:
+            part = parts.pop()
+            try:
+                found |= await self._asked(action, field, part, told)
+            except ProviderError as error:
+                of_some = isinstance(error, Refused) and error.reason in _OF_SOME and action in READS
+                if of_some and len(part) > 1:
+                    middle = len(part) // 2
+                    parts += [part[middle:], part[:middle]]
+                elif found:
+                    break
+                else:
+                    raise
+        return found
+
+    async def _asked(
+        self,
+        action: Action,
+        field: str,
+        asked: Sequence[str],
+        told: Callable[[object, Sequence[str]], dict[str, T | Refusal]],
+    ) -> dict[str, T | Refusal]:
+        """Ask about one id as `order`, about many as `orders`; a cancel is always asked in the plural."""
         plural = len(asked) > 1 or action == "cancel"
         answer = await self._transport.send(action, {f"{field}s" if plural else field: ",".join(asked)})
+        with self._reading(action, answer):
+            try:
+                found = self._read(action, answer)
+            except Refused as no:
+                of_one = no.reason in _OF_ONE or (action not in READS and no.reason not in _OF_US)
+                if len(asked) > 1 or not of_one:
+                    raise
+                return {asked[0]: Refusal(no.reason, no.text)}
+            return told(found, asked)
+
+    @contextmanager
+    def _reading(self, action: Action, answer: Reply) -> Iterator[None]:
+        """Let nothing but our own errors out of what reads an answer; what breaks the reader proves nothing."""
         try:
-            found = self._read(action, answer)
-        except Refused as no:
-            of_one = no.reason in _OF_ONE or (action not in READS and no.reason not in _OF_US)
-            if len(asked) > 1 or not of_one:
-                raise
-            return {asked[0]: Refusal(no.reason, no.text)}
-        return told(found, asked)
+            yield
+        except ProviderError:
+            raise
+        except Exception as fault:  # noqa: BLE001 - whatever it was, an answer came and nobody could read it
+            raise self._transport.unanswered(action, f"unreadable: {type(fault).__name__}", answer) from None
 
     def _read(self, action: Action, answer: Reply) -> object:
         """Give the document that a panel answered, or raise the no that it holds."""
@@ -127,6 +189,8 @@ class APIv2:
             if refused:
                 raise self._transport.refused(action, what, reason(answer.status, worded=False), answer) from None
             raise self._transport.unanswered(action, f"{what}: not JSON: {wrong}", answer) from None
+        if action != "services" and _ESCAPE in answer.body:  # a list is freed of the key row by row
+            found = self._transport.struck(found)
         usable = verdict(answer) is Verdict.READ
         text = failure(found, http_ok=usable)
         if text is None and usable:
@@ -145,10 +209,17 @@ class APIv2:
             return self._transport.refused(action, said, Reason.OTHER, answer)
         return self._transport.unanswered(action, said, answer)
 
+    def _placed(self, answer: Reply) -> Added | None:
+        try:
+            found = self._transport.struck(document(answer.body))
+        except NotJSON:
+            return None
+        return added(found, whole=answer.whole)
 
-def _placed(answer: Reply) -> Added | None:
+
+def _acted(answer: Reply) -> bool:
+    """Whether an answer to an `add` holds an order's id where nobody would look for it."""
     try:
-        found = document(answer.body)
+        return ordered(document(answer.body))
     except NotJSON:
-        return None
-    return replies.added(found, http_ok=verdict(answer) is Verdict.READ, whole=answer.whole)
+        return ordered_in(answer.body)

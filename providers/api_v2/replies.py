@@ -4,19 +4,22 @@ Each function takes a document and the ids that were asked for, and gives what t
 asked for is not told; what fits no shape is not told either.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from providers.api_v2.document import failure
+from providers.api_v2.placed import order_id
 from providers.api_v2.statuses import ENVELOPE, folded, order_status, refill_status
-from providers.api_v2.values import count, currency, identifier, number, words
+from providers.api_v2.values import charge, count, currency, identifier, number, words
 from providers.api_v2.words import known
-from providers.base import Added, Balance, RefillStatus, Refusal, Requested, Status
+from providers.base import Balance, RefillStatus, Refusal, Requested, Status
 from providers.errors import Reason
 
-BARE: Final = 1000
-"""The smallest number that is an order's id when it is the whole answer: a bare 1 is a yes, a bare 404 a code."""
+CHILDREN: Final = 1_000
+"""Orders of a drip-feed or a subscription that are told of."""
+
+_SAID: Final = 300  # characters of a panel's words
 
 _WRAPPERS: Final = ("data", "result", "statuses", "refills", "orders")
 _DONE: Final = frozenset(
@@ -24,54 +27,19 @@ _DONE: Final = frozenset(
 )
 
 
-def added(document: object, *, http_ok: bool = True, whole: bool = True) -> Added | None:
-    """Find the id of a new order, or None. One under an order's own name counts beside an error too, even of HTTP.
-
-    A bare number counts only where it is `whole`: half an id is an id too, but somebody else's.
-
-    >>> added({"order": 23501}), added({"order": "0"}), added({"id": "e7", "error": "Invalid link"}), added(404)
-    (Added(remote_id='23501', charge=None), None, None, None)
-    """
-    if isinstance(document, int | str):
-        bare = _order_id(document) if http_ok and whole else None
-        return Added(bare) if bare is not None and bare.isdecimal() and int(bare) >= BARE else None
-    if not isinstance(document, dict):
-        return None
-    inner = document.get("data")
-    places = [document, inner] if isinstance(inner, dict) else [document]
-    told = _called(places, "order", "orderid")
-    if told is None and http_ok and failure(document) is None:
-        several = document.get("orders")
-        alone = several[0] if isinstance(several, list) and len(several) == 1 else None
-        told = _called(places, "id") or alone
-    remote_id = _order_id(told)
-    charge = next((found for place in places if (found := _charge(place.get("charge"))) is not None), None)
-    return Added(remote_id, charge) if remote_id is not None else None
-
-
-def _called(places: Sequence[Mapping[str, object]], *names: str) -> object:
-    """The first value by one of the names, whatever their case: order_id, orderId, OrderID."""
-    every = ((key.replace("_", "").lower(), value) for place in places for key, value in place.items())
-    return next((value for key, value in every if key in names and value is not None), None)
-
-
-def _order_id(raw: object) -> str | None:
-    return None if isinstance(raw, str) and known(raw) is not None else identifier(raw)
-
-
 def statuses(document: object, asked: Sequence[str]) -> dict[str, Status | Refusal]:
-    found = ((name, _status(told)) for name, told in _told(document, asked, by="order", key="status"))
+    found = ((name, _status(told)) for name, told in _last(document, asked, by="order", key="status"))
     return {name: status for name, status in found if status is not None}
 
 
 def refills(document: object, asked: Sequence[str]) -> dict[str, str | Refusal]:
-    found = ((name, _refill(told)) for name, told in _told(document, asked, by="order", key="refill"))
+    found = ((name, _refill(told)) for name, told in _last(document, asked, by="order", key="refill"))
     return {name: refill for name, refill in found if refill is not None}
 
 
 def refill_statuses(document: object, asked: Sequence[str]) -> dict[str, RefillStatus | Refusal | None]:
     answer: dict[str, RefillStatus | Refusal | None] = {}
-    for name, told in _told(document, asked, by="refill", key="status"):
+    for name, told in _last(document, asked, by="refill", key="status"):
         entry = {"status": told} if isinstance(told, str) else told
         no, word = _refusal(entry), _word(entry)
         meaning = known(word)
@@ -85,7 +53,7 @@ def refill_statuses(document: object, asked: Sequence[str]) -> dict[str, RefillS
 
 
 def cancels(document: object, asked: Sequence[str]) -> dict[str, Requested | Refusal]:
-    found = ((name, _cancel(told)) for name, told in _told(document, asked, by="order", key="cancel"))
+    found = ((name, _cancel(told)) for name, told in _last(document, asked, by="order", key="cancel"))
     return {name: cancel for name, cancel in found if cancel is not None}
 
 
@@ -102,6 +70,11 @@ def balance(document: object) -> Balance | None:
     return None
 
 
+def _last(document: object, asked: Sequence[str], *, by: str, key: str) -> Collection[tuple[str, object]]:
+    """One entry of each id, so that a thousand of one id are read once; the last counts."""
+    return dict(_told(document, asked, by=by, key=key)).items()
+
+
 def _told(
     document: object, asked: Sequence[str], *, by: str, key: str, wrapped: bool = False
 ) -> Iterator[tuple[str, object]]:
@@ -109,13 +82,13 @@ def _told(
 
     `by` names the field with an entry's id, `key` the one with its answer. A list without ids says nothing of many.
     """
-    one = asked[0] if len(asked) == 1 else None
+    one, wanted = (asked[0] if len(asked) == 1 else None), frozenset(asked)
     if isinstance(document, list):
         yield from _listed(document, asked, by=by)
         return
     if not isinstance(document, dict):
         return
-    keyed = [(name, told) for name, told in document.items() if name in asked]
+    keyed = [(name, told) for name, told in document.items() if name in wanted]
     if keyed:
         yield from keyed
         return
@@ -131,11 +104,12 @@ def _told(
 
 
 def _listed(entries: Sequence[object], asked: Sequence[str], *, by: str) -> Iterator[tuple[str, object]]:
+    wanted, names = frozenset(asked), (by, f"{by}_id", "id")
     for entry in entries:
         if not isinstance(entry, dict):
             continue
-        name = _named(entry, by, f"{by}_id", "id")
-        if name is not None and name in asked:
+        name = _named(entry, *names)
+        if name is not None and name in wanted:
             yield name, entry
         elif name is None and len(entries) == len(asked) == 1:
             yield asked[0], entry
@@ -153,7 +127,7 @@ def _refusal(told: object) -> Refusal | None:
     if text is None:
         return None
     word = known(text)
-    return Refusal(word.reason if word is not None else Reason.OTHER, text)
+    return Refusal(word.reason if word is not None else Reason.OTHER, words(text, at_most=_SAID))
 
 
 def _word(told: object) -> str:
@@ -167,7 +141,7 @@ def _word(told: object) -> str:
 def _status(told: object) -> Status | Refusal | None:
     if isinstance(told, str):
         if known(told) is None and order_status(told) is not None:
-            return Status(status=order_status(told), word=told.strip())
+            return Status(status=order_status(told), word=words(told, at_most=100))
         return _refusal(told)
     no = _refusal(told)
     if no is not None or not isinstance(told, dict):
@@ -181,24 +155,24 @@ def _status(told: object) -> Status | Refusal | None:
     return Status(
         status=order_status(word),
         word=word,
-        charge=_charge(told.get("charge")),
+        charge=charge(told.get("charge")),
         start_count=_units(start),
         remains=_remains(told.get("remains")),
         currency=currency(told.get("currency")),
         runs=_units(told.get("runs")),
         posts=_units(told.get("posts")),
         expiry=words(told.get("expiry"), at_most=40) or None,
-        orders=tuple(filter(None, map(identifier, children))) if isinstance(children, list) else (),
+        orders=tuple(filter(None, map(identifier, islice(children, CHILDREN)))) if isinstance(children, list) else (),
     )
 
 
 def _refill(told: object) -> str | Refusal | None:
     plain = told.get("refill", told.get("refill_id")) if isinstance(told, dict) else told
-    remote_id = _order_id(plain)
+    remote_id = order_id(plain)
     if remote_id is not None and any(letter.isdigit() for letter in remote_id):
         return remote_id
     no = _refusal(told) or (_refusal(plain) if isinstance(plain, str) else None)
-    return no or (Refusal(Reason.REFILL, f"refill: {plain}") if isinstance(plain, int) else None)
+    return no or (Refusal(Reason.REFILL, f"refill: {plain}"[:_SAID]) if isinstance(plain, int) else None)
 
 
 def _cancel(told: object) -> Requested | Refusal | None:
@@ -216,12 +190,7 @@ def _cancel(told: object) -> Requested | Refusal | None:
         return Requested()
     if isinstance(plain, str):
         return Requested() if folded(plain) in _DONE else _refusal(plain)
-    return Refusal(Reason.CANCEL, f"cancel: {plain}") if isinstance(plain, int) else None
-
-
-def _charge(raw: object) -> Decimal | None:
-    charge = number(raw)
-    return charge if charge is not None and charge >= 0 else None
+    return Refusal(Reason.CANCEL, f"cancel: {plain}"[:_SAID]) if isinstance(plain, int) else None
 
 
 def _units(raw: object) -> int | None:

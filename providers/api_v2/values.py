@@ -11,7 +11,8 @@ _WORDS: Final = frozenset(
     {"null", "none", "nil", "nan", "undefined", "true", "false", "ok", "success", "error", "fail", "failed"}
 )
 _LARGEST: Final = 10**18
-_FINEST: Final = -30  # power of ten
+_POWERS: Final = range(-29, 18)  # of ten, of a number's first digit
+_JOINERS: Final = "\u200c\u200d"  # invisible, but Persian words and families of emoji need them
 
 
 def number(raw: object) -> Decimal | None:
@@ -31,7 +32,7 @@ def number(raw: object) -> Decimal | None:
         return None
     if not isinstance(raw, Decimal):
         return None
-    return raw if abs(raw) < _LARGEST and raw.adjusted() > _FINEST else None
+    return raw if raw.is_finite() and raw.adjusted() in _POWERS else None  # no arithmetic: 1e1000000 overflows
 
 
 def count(raw: object) -> int | None:
@@ -44,6 +45,12 @@ def count(raw: object) -> int | None:
         return raw if -_LARGEST < raw < _LARGEST else None
     amount = number(raw)
     return int(amount) if amount is not None and amount == amount.to_integral_value() else None
+
+
+def charge(raw: object) -> Decimal | None:
+    """Read an amount that a panel takes of us, or None."""
+    amount = number(raw)
+    return amount if amount is not None and amount >= 0 else None
 
 
 def identifier(raw: object) -> str | None:
@@ -61,12 +68,27 @@ def identifier(raw: object) -> str | None:
 def words(raw: object, *, at_most: int) -> str:
     r"""Read a text, or a number that stands for one, without the white space around it; else nothing.
 
+    Blanks stand for tabs and new lines; what cannot be printed, or turns the text around it, is left out.
+
     >>> words("\t Followers ", at_most=50), words(393, at_most=50), words(None, at_most=50)
     ('Followers', '393', '')
+    >>> words("Real\nViews \x1b\u202e[HQ]\0", at_most=50)
+    'Real Views [HQ]'
     """
     if isinstance(raw, int) and not isinstance(raw, bool):
         return str(raw)[:at_most]
-    return raw.strip()[:at_most].rstrip() if isinstance(raw, str) else ""
+    if not isinstance(raw, str):
+        return ""
+    text = raw.strip()[: 4 * at_most]
+    if not text.isprintable():
+        text = "".join(map(_printed, text)).strip()
+    return text[:at_most].rstrip()
+
+
+def _printed(letter: str) -> str:
+    if letter.isspace():
+        return " "
+    return letter if letter.isprintable() or letter in _JOINERS else ""
 
 
 def flag(raw: object) -> bool | None:

@@ -8,6 +8,19 @@ from typing import Final
 
 from aiohttp import AddrInfoType, SocketFactoryType
 
+_NOT_PUBLIC: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # two of its addresses count as global elsewhere
+            "100.64.0.0/10",
+            "168.63.129.16/32",  # metadata of a cloud
+            "3fff::/20",  # documentation
+        ),
+    )
+)
+"""Addresses that lead inside, or nowhere, whatever the standard library's version says of them."""
+
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -24,9 +37,10 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         inner = _carried(ip)
         if inner is None:
-            return ip in _GLOBAL_UNICAST and ip.is_global
+            return ip in _GLOBAL_UNICAST and ip.is_global and not any(ip in network for network in _NOT_PUBLIC)
         ip = inner
-    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+    listed = any(ip in network for network in _NOT_PUBLIC)
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved and not listed
 
 
 def _carried(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

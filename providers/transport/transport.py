@@ -9,7 +9,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Final, Self
 from urllib.parse import urlencode
@@ -18,7 +18,7 @@ import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from providers.base import READS, Action
-from providers.errors import ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
+from providers.errors import Full, ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
 from providers.pace import Pace
 from providers.transport.key import Key
 from providers.transport.limits import Limits
@@ -73,6 +73,8 @@ class Transport:
         self._key = Key(key)
         self._in_flight = in_flight
         self._permits = asyncio.Semaphore(in_flight)
+        self._for_reads = max(in_flight - max(in_flight // 4, 1), 1)  # so that reads keep no write out
+        self._permits_of_reads = asyncio.Semaphore(self._for_reads)
         self._pace = pace
         self._limits = limits
         self._allow_private = allow_private
@@ -106,14 +108,17 @@ class Transport:
     ) -> None:
         await self.close()
 
-    async def send(self, action: Action, params: Mapping[str, str]) -> Reply:
+    async def send(
+        self, action: Action, params: Mapping[str, str], *, acted: Callable[[Reply], bool] = lambda _: False
+    ) -> Reply:
         """POST `action` and give the answer for the dialect to read: a 2xx, or a 4xx that its words may explain.
 
         A read is sent up to 3 times. A write is sent again only when no connection came about: a second `add` may be
-        a second order.
+        a second order. `acted` tells of an answer that is no 2xx whether it shows that the panel acted all the same:
+        then its status proves nothing.
 
         Raises:
-            Unsent: nothing left us, or Cloudflare says that nothing reached the panel.
+            Unsent: nothing left us, or Cloudflare says that nothing reached the panel; `Full` where we held it back.
             Throttled: the panel asked us to come later.
             Refused: a challenge page stood in the way.
             Unanswered: it left, and no usable answer came.
@@ -125,40 +130,48 @@ class Transport:
             sleep=self._sleep,
             reraise=True,
         )
-        return await retrying(self._send_once, action, params)
+        return await retrying(self._send_once, action, params, acted)
 
     def refused(self, action: Action, text: str, why: Reason, answer: Reply) -> Refused:
         """The dialect found a no in `answer`: the exception for it, with its evidence."""
+        text = self._key.excerpt(text.encode(errors="replace"))
         if why is Reason.RATE_LIMIT:
             return self._throttled(action, text, answer)
         return Refused(text, why, panel=self.panel, action=action, evidence=self._evidence(answer))
 
     def unanswered(self, action: Action, what: str, answer: Reply) -> Unanswered:
         """The dialect found nothing it knows in `answer`: the exception for it, with its evidence."""
+        what = self._key.excerpt(what.encode(errors="replace"))
         return Unanswered(what, panel=self.panel, action=action, evidence=self._evidence(answer))
 
-    async def _send_once(self, action: Action, params: Mapping[str, str]) -> Reply:
+    def struck(self, document: object) -> object:
+        """Give what a dialect decoded without our key: unpacking JSON can bring one to light."""
+        return self._key.struck_document(document)
+
+    async def _send_once(self, action: Action, params: Mapping[str, str], acted: Callable[[Reply], bool]) -> Reply:
         call = Call(action, started=self._clock(), answer_s=self._limits.answer_s(action))
         with self._translated(call):
             body = urlencode({**params, "key": self._key.reveal(), "action": action}).encode()
+            if self._pace is not None:  # before the permit: who waits for a turn keeps nobody else waiting
+                await self._pace.admit(self.panel, action)
             async with self._permit(action):
-                if self._pace is not None:
-                    await self._pace.admit(self.panel, action)
                 answer = await self._exchange(call, body)
-        return self._judged(action, answer)
+            return self._judged(action, answer, acted)
 
     @asynccontextmanager
     async def _permit(self, action: Action) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._limits.wait_s):
-                await self._permits.acquire()
-        except TimeoutError:
-            what = f"{self._in_flight} calls in flight for {self._limits.wait_s:g} s"
-            raise Unsent(what, panel=self.panel, action=action) from None
-        try:
+        is_read = action in READS
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(self._limits.wait_s):
+                    if is_read:
+                        await held.enter_async_context(self._permits_of_reads)
+                    await held.enter_async_context(self._permits)
+            except TimeoutError:
+                calls = f"{self._for_reads} reads" if is_read else f"{self._in_flight} calls"
+                what = f"{calls} in flight for {self._limits.wait_s:g} s"
+                raise Full(what, panel=self.panel, action=action) from None
             yield
-        finally:
-            self._permits.release()
 
     async def _exchange(self, call: Call, body: bytes) -> Reply:
         opened = self._opened()
@@ -200,7 +213,8 @@ class Transport:
         try:
             yield
         except ProviderError as known:
-            known.evidence |= {"phase": call.phase, "ms": self._ms(call)}
+            known.evidence.setdefault("phase", call.phase)
+            known.evidence.setdefault("ms", self._ms(call))
             raise
         except Exception as fault:  # noqa: BLE001 - whatever it was, the phase says whether the panel may have acted
             what = self._key.excerpt(f"{type(fault).__name__}: {fault}".encode(errors="replace"))
@@ -213,9 +227,12 @@ class Transport:
                 evidence |= {"http": call.http, "body": self._key.excerpt(call.received)}
             raise _kind(call, fault)(what, panel=self.panel, action=call.action, evidence=evidence) from None
 
-    def _judged(self, action: Action, answer: Reply) -> Reply:
+    def _judged(self, action: Action, answer: Reply, acted: Callable[[Reply], bool]) -> Reply:
         what = f"HTTP {answer.status}"
-        match verdict(answer):
+        judged = verdict(answer)
+        if judged is not Verdict.READ and acted(answer):
+            raise self.unanswered(action, f"{what} of a panel that seems to have acted", answer)
+        match judged:
             case Verdict.THROTTLED:
                 raise self._throttled(action, what, answer)
             case Verdict.BLOCKED:

@@ -181,7 +181,7 @@ PLACED = b'{"order": 23501}'
 
 HTTP_OUTCOMES: list[tuple[int, bytes, type[ProviderError], Reason | None]] = [
     *((status, HTML, Unanswered, None) for status in (200, 202, 204, 301, 302, 303, 304, 307, 308)),
-    *((status, PLACED, Unanswered, None) for status in (301, 302, 307, 400, 403, 404, 422, 500, 502, 503, 520)),
+    *((status, PLACED, Unanswered, None) for status in (301, 302, 307, 400, 403, 404, 422, 429, 500, 502, 503, 520)),
     (401, HTML, Refused, Reason.KEY),
     (402, HTML, Refused, Reason.FUNDS),
     (403, HTML, Refused, Reason.EDGE),
@@ -251,3 +251,96 @@ async def test_the_key_is_in_no_error_however_the_panel_gives_it_back() -> None:
                 said = repr((fault, vars(fault)))
             assert "no such key [key]" in said
             assert KEY not in said
+
+
+HIDDEN = [
+    b'{"order": 5001}',
+    b'{"error": "Rate limit exceeded", "order": 5001}',
+    b'{"error": "Incorrect service ID", "result": {"items": [{"order_id": "5001"}]}}',
+    b'{"error": "Incorrect service ID", "orders": [5001]}',
+    b'{"\\u006frder": 5001}',
+    b'{"id": 5001}',
+    b'{"status": "success", "data": {"id": 5001}}',
+    b'{"order": 5001',
+    b'<br />\n<b>Warning</b>: x in /y.php\n{"order": 5001}',
+    b"<html>{&quot;order&quot;:5001}</html>",
+    b"<order>5001</order>",
+    b"Array ( [order] => 5001 )",
+    b"Order ID: 5001",
+    b'{"pad": "' + b"x" * 70_000 + b'", "order": 5001}',
+    b'{"a":' * 100 + b'{"order": 5001}' + b"}" * 100,
+]
+CHALLENGED = {**CLOUDFLARE, "CF-Mitigated": "challenge"}
+
+
+@pytest.mark.parametrize("body", HIDDEN, ids=lambda body: repr(body[:60]))
+@pytest.mark.parametrize(("status", "headers"), [(429, None), (403, CHALLENGED), (503, CHALLENGED), (521, CLOUDFLARE)])
+async def test_an_id_in_a_no_of_any_status_leaves_the_order_unknown(
+    status: int, headers: dict[str, str] | None, body: bytes
+) -> None:
+    provider = panel(body[: 64 * 1024], status, headers)
+    with pytest.raises(Unanswered) as caught:
+        await provider.add(ORDER)
+    assert caught.value.evidence["http"] == status
+    assert caught.value.evidence["phase"] == "answered"
+    assert str(caught.value.evidence["body"])[:20] == body.decode().replace("\n", " ")[:20]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<style>td{border:1px solid;order:2}</style><p>in order to go on, wait 30 s</p>",
+        b'{"error": "Too many requests", "order": null}',
+        b'{"error": "Too many requests", "order": 0}',
+        b'{"errors": {"order": ["is missing"]}, "code": 5}',
+        b'{"message": "Too many requests", "id": "req7"}',
+        b"",
+    ],
+)
+async def test_a_no_without_an_id_is_a_no(body: bytes) -> None:
+    assert type(await refusal(body, "add", 429)) is Throttled
+    with pytest.raises(Refused):
+        await panel(body, 403, CHALLENGED).add(ORDER)
+    with pytest.raises(Unsent):
+        await panel(body, 521, CLOUDFLARE).add(ORDER)
+
+
+async def test_an_id_deep_in_a_known_no_leaves_the_order_unknown() -> None:
+    said = {"error": "Incorrect service ID", "result": {"order": 5001}}
+    assert type(await refusal(said)) is Unanswered
+
+
+@pytest.mark.parametrize("charge", [b"1e1000000", b"-1e1000000", b"1e99999999999999999999", b"[[]]", b'{"a": 1}'])
+async def test_an_id_is_not_lost_because_of_the_charge_beside_it(charge: bytes) -> None:
+    assert await panel(b'{"order": 5, "charge": ' + charge + b"}").add(ORDER) == Added("5")
+
+
+async def test_an_id_is_not_lost_however_the_charge_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("providers.api_v2.placed.charge", broken)
+    assert await panel({"order": 5, "charge": 1}).add(ORDER) == Added("5")
+
+
+ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+
+
+@pytest.mark.parametrize("action", get_args(Action))
+async def test_a_key_that_only_unpacking_brings_to_light_goes_no_further(action: Action) -> None:
+    service = f'{{"service": 1, "name": "n {ESCAPED}", "category": "c {ESCAPED}", "description": "{ESCAPED}"'
+    listed = f'{service}, "rate": 1, "min": 1, "max": 9}}'
+    for said in (
+        f'{{"error": "no such key {ESCAPED}"}}',
+        f'{{"1": {{"error": "no such key {ESCAPED}"}}}}',
+        f'{{"status": "no such key {ESCAPED}"}}',
+        f'{{"order": "{ESCAPED}", "note": "no such key {ESCAPED}"}}',
+        f'[{listed}, {{"service": 2, "name": "x", "rate": "no such key {ESCAPED}"}}]',
+        f"<html>no such key {ESCAPED}",
+    ):
+        try:
+            told = repr(await ask(panel(said.encode()), action))
+        except ProviderError as fault:
+            told = repr((fault, vars(fault)))
+        assert KEY not in told
+        assert ESCAPED[:24] not in told.replace("\\\\", "\\")

@@ -1,18 +1,23 @@
 """A panel's list: its containers, its fields, and the rows that cannot be sold."""
 
 import asyncio
+import gzip
 import json
+import tracemalloc
 from decimal import Decimal
 
 import pytest
 
+from providers.api_v2 import APIv2
 from providers.api_v2.catalogue import rows
 from providers.base import (
     RemoteService,
     Skipped,
 )
 from providers.errors import Unanswered
-from tests.test_api_v2_provider.canned import panel
+from providers.transport import Transport
+from tests.raw_panel import RawPanel, answer
+from tests.test_api_v2_provider.canned import KEY, panel
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +100,13 @@ def read(**fields: object) -> RemoteService | Skipped:
         ({"rate": 3}, "rate", Decimal(3)),
         ({"rate": " 1 250.5 "}, "rate", Decimal("1250.5")),
         ({"min": 50, "max": "2 147 483 647"}, "max", 2_147_483_647),
+        ({"min": 50, "max": 10**12}, "max", 2_147_483_647),
         ({"min": 0}, "min", 1),
+        ({"name": "Real\tViews\r\nHQ\u2028x\xa0y"}, "name", "Real Views  HQ x y"),
+        ({"name": "a\0b\x1b[31mc\u202ed\u2066e\u2069f\u202a"}, "name", "ab[31mcdef"),
+        ({"name": "\u06a9\u200c 👩\u200d👩 ⭐\ufe0f"}, "name", "\u06a9\u200c 👩\u200d👩 ⭐\ufe0f"),
+        ({"category": "\u202eevil\0"}, "category", "evil"),
+        ({"description": "one\n\x07two\u202c"}, "description", "one two"),
         ({"max": Decimal("500.0")}, "max", 500),
         ({"refill": "absent"}, "refill", False),
         ({"refill": 1}, "refill", True),
@@ -139,6 +150,11 @@ def test_a_field_is_read_as_panels_write_it(fields: dict[str, object], attribute
         ({"max": 0, "min": 0}, Skipped("1", 'min "0", max "0"')),
         ({"min": 11, "max": 10}, Skipped("1", 'min "11", max "10"')),
         ({"min": -5}, Skipped("1", 'min "-5", max "10000"')),
+        ({"min": 3 * 10**9, "max": 4 * 10**9}, Skipped("1", 'min "3000000000", max "4000000000"')),
+        ({"rate": Decimal("1e1000000")}, Skipped("1", 'rate "1E+1000000"')),
+        ({"rate": "\x1b[1m\u202e9"}, Skipped("1", 'rate "[1m9"')),
+        ({"rate": True}, Skipped("1", 'rate "True"')),
+        ({"name": "\0\u202e"}, Skipped("1", "no name")),
         ({"min": "1.5"}, Skipped("1", 'min "1.5", max "10000"')),
     ],
 )
@@ -173,3 +189,45 @@ async def test_what_cannot_be_sold_is_listed_apart() -> None:
     found = await panel([{**ROW, "rate": "0.00"}, ROW]).services()
     assert found.rows == (SERVICE,)
     assert found.skipped == (Skipped("1", 'rate "0.00"'),)
+
+
+@pytest.mark.parametrize("figure", [b"1e1000000", b"1e-1000000", b"1e99999999999999999999"])
+async def test_a_number_that_no_arithmetic_can_hold_costs_one_row(figure: bytes) -> None:
+    odd = json.dumps({**ROW, "service": 2}).encode().replace(b'"0.90"', figure)
+    found = await panel(b"[" + json.dumps(ROW).encode() + b"," + odd + b"]").services()
+    assert found.rows == (SERVICE,)
+    assert [row.row for row in found.skipped] == ["2"]
+
+
+async def test_of_rows_that_cannot_be_sold_the_first_thousand_are_kept_and_the_rest_counted() -> None:
+    found = await panel([ROW, *({} for _ in range(5000))]).services()
+    assert found.rows == (SERVICE,)
+    assert [row.row for row in found.skipped] == [f"#{place}" for place in range(2, 1002)]
+    assert found.skipped_more == 4000
+
+
+@pytest.mark.parametrize("entry", [b"{}", b"[]", b"1"])
+async def test_a_list_as_long_as_no_panels_is_refused(entry: bytes) -> None:
+    said = b"[" + json.dumps(ROW).encode() + (b"," + entry) * 200_000 + b"]"
+    with pytest.raises(Unanswered, match="a list of 200001 entries"):
+        await panel(said).services()
+
+
+@pytest.mark.parametrize("entry", [b",{}", b",[]", b',{"a":1}'])
+async def test_a_bomb_of_entries_is_not_even_unpacked(entry: bytes) -> None:
+    bomb = b"[" + json.dumps(ROW).encode() + entry * 3_000_000 + b"]"
+    packed = answer(gzip.compress(bomb, 1), headers="Content-Encoding: gzip\r\n")
+    async with RawPanel(packed) as server, Transport("alpha", server.url, KEY, allow_private=True) as line:
+        tracemalloc.start()
+        try:
+            with pytest.raises(Unanswered, match=r"a list of 300000[01] entries"):
+                await APIv2(line).services()
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak < 150_000_000
+
+
+async def test_a_flood_of_numbers_is_not_unpacked_either() -> None:
+    with pytest.raises(Unanswered, match="a list of 5100000 entries"):
+        await panel(b"[" + b"1," * 5_100_000 + b"1]").services()

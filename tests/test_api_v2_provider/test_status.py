@@ -1,19 +1,24 @@
 """What a panel tells of orders."""
 
 import json
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import pytest
 
 from providers.api_v2 import APIv2
+from providers.api_v2.replies import statuses
 from providers.base import (
     Action,
     OrderStatus,
     Refusal,
     Status,
 )
-from providers.errors import Reason, Refused, Unsent
-from tests.test_api_v2_provider.canned import FACTS, GONE, Canned, panel
+from providers.errors import ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
+from providers.transport import Reply
+from providers.transport.reply import reply
+from providers.transport.session import Call
+from tests.test_api_v2_provider.canned import FACTS, GONE, Canned, ask, panel
 
 pytestmark = pytest.mark.anyio
 
@@ -232,8 +237,6 @@ async def test_a_no_about_one_order_is_an_answer_and_one_about_us_or_all_is_an_e
     assert await panel({"error": "Incorrect order ID"}).status(["5"]) == {"5": GONE}
     assert await panel({"error": "Incorrect order ID"}, 404).status(["5"]) == {"5": GONE}
     assert await panel("Incorrect order ID").status(["5"]) == {"5": GONE}
-    with pytest.raises(Refused):
-        await panel({"error": "Incorrect order IDs"}).status(["5", "6"])
     with pytest.raises(Refused) as caught:
         await panel({"error": "Invalid API key"}).status(["5"])
     assert caught.value.reason is Reason.KEY
@@ -246,3 +249,127 @@ async def test_a_number_of_a_million_digits_is_no_charge() -> None:
     status = (await panel(b'{"5": ' + said + b"}").status(["5", "6"]))["5"]
     assert isinstance(status, Status)
     assert (status.charge, status.remains) == (None, 157)
+
+
+class Strict(Canned):
+    """A panel that says no to a whole call for the sake of one id that it does not like."""
+
+    def __init__(self, bad: set[str], *, no: Callable[[int], tuple[int, object]] | None = None) -> None:
+        super().__init__(None)
+        self._bad = bad
+        self._no = no or (lambda _: (200, {"error": "Incorrect order ID"}))
+
+    async def _exchange(self, call: Call, body: bytes) -> Reply:
+        await super()._exchange(call, body)
+        sent = self.sent[-1]
+        asked = next(value for name, value in sent.items() if name in {"order", "orders", "refill", "refills"}).split(
+            ","
+        )
+        if self._bad & set(asked):
+            status, said = self._no(len(self.sent))
+        else:
+            status, said = 200, dict.fromkeys(asked, DONE) if len(asked) > 1 else DONE
+        return reply(status, {}, json.dumps(said).encode())
+
+
+HUNDRED = [str(number) for number in range(1, 101)]
+
+
+@pytest.mark.parametrize("bad", [{"1"}, {"100"}, {"37", "38"}])
+async def test_one_bad_id_does_not_hide_the_others_of_a_batch(bad: set[str]) -> None:
+    line = Strict(bad)
+    found = await APIv2(line).status(HUNDRED)
+    assert set(found) == set(HUNDRED)
+    assert {id for id, status in found.items() if isinstance(status, Refusal)} == bad
+    assert all(found[id] == GONE for id in bad)
+    assert len(line.sent) <= 2 * 8 * len(bad)
+
+
+async def test_a_batch_of_bad_ids_takes_less_than_two_calls_an_id() -> None:
+    line = Strict(set(HUNDRED))
+    assert await APIv2(line).status(HUNDRED) == dict.fromkeys(HUNDRED, GONE)
+    assert len(line.sent) == 199
+
+
+async def test_refills_are_asked_about_again_in_halves_too() -> None:
+    line = Strict({"3"}, no=lambda _: (200, {"error": "Incorrect refill ID"}))
+    found: Mapping[str, object] = await APIv2(line).refill_status(["1", "2", "3", "4"])
+    assert found["3"] == Refusal(Reason.REFILL, "Incorrect refill ID")
+    assert len(found) == 4
+
+
+async def test_a_write_is_never_made_again_in_halves() -> None:
+    for action in ("refill", "cancel"):
+        line = Strict({"3"})
+        with pytest.raises(Refused):
+            await getattr(APIv2(line), action)(["1", "2", "3", "4"])
+        assert len(line.sent) == 1
+
+
+async def test_what_was_told_before_a_panel_wants_no_more_calls_is_not_lost() -> None:
+    line = Strict({"4"}, no=lambda call: (200, {"error": "Incorrect order ID"}) if call < 3 else (429, {}))
+    assert set(await APIv2(line).status(["1", "2", "3", "4"])) == {"1", "2"}
+    line = Strict({"1"}, no=lambda call: (200, {"error": "Incorrect order ID"}) if call < 2 else (429, {}))
+    with pytest.raises(Throttled):
+        await APIv2(line).status(["1", "2", "3", "4"])
+
+
+async def test_a_no_about_us_is_not_asked_again_in_halves() -> None:
+    line = Strict({"1"}, no=lambda _: (200, {"error": "Invalid API key"}))
+    with pytest.raises(Refused):
+        await APIv2(line).status(HUNDRED)
+    assert len(line.sent) == 1
+
+
+async def test_of_the_children_of_an_order_the_first_thousand_are_told() -> None:
+    assert (await told(orders=list(range(1, 5001)))).orders == tuple(map(str, range(1, 1001)))
+
+
+async def test_of_many_entries_about_one_order_the_last_is_read() -> None:
+    read: list[object] = []
+
+    class Counted(dict[str, object]):
+        def get(self, name: str, default: object = None) -> object:
+            if name == "charge":
+                read.append(self)
+            return super().get(name, default)
+
+    entries = [Counted(DONE, order=5, charge=str(place)) for place in range(1000)]
+    found = statuses(entries, ("5", "6"))["5"]
+    assert isinstance(found, Status)
+    assert found.charge == 999
+    assert len({id(entry) for entry in read}) == 1
+
+
+async def test_a_number_that_no_arithmetic_can_hold_is_no_charge() -> None:
+    for figure in (b"1e1000000", b"-1e1000000", b"1e-1000000", b"1e99999999999999999999"):
+        said = json.dumps(DONE).encode().replace(b'"0.27819"', figure)
+        status = (await panel(said).status(["5"]))["5"]
+        assert isinstance(status, Status)
+        assert (status.charge, status.remains) == (None, 157)
+
+
+async def test_a_long_no_is_cut() -> None:
+    found = await panel({"5": {"error": "x" * 60_000}, "6": "Completed" + "!" * 60_000}).status(["5", "6"])
+    assert found["5"] == Refusal(Reason.OTHER, "x" * 300)
+    assert found["6"] == Status(status=OrderStatus.COMPLETED, word="Completed" + "!" * 91)
+    with pytest.raises(ProviderError) as caught:
+        await panel({"error": "x" * 60_000}).status(["5", "6"])
+    assert isinstance(caught.value, Refused)
+    assert caught.value.text == caught.value.what == "x" * 300
+    assert len(str(caught.value)) < 350
+
+
+@pytest.mark.parametrize("action", ["services", "add", "status", "refill", "refill_status", "cancel", "balance"])
+async def test_whatever_breaks_the_reader_leaves_the_outcome_open(
+    action: Action, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise ZeroDivisionError
+
+    for place in ("provider.document", "provider.failure"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"providers.api_v2.{place}", broken)
+            with pytest.raises(Unanswered, match="ZeroDivisionError") as caught:
+                await ask(panel({"x": 1}), action)
+        assert caught.value.evidence["body"] == '{"x": 1}'

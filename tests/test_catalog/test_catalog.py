@@ -174,7 +174,7 @@ class TestOffers:
         service = catalog.service(7)
         assert service is not None
         for _ in range(5):
-            catalog.panels["beta"].noted(silence("beta"), 1.0)
+            catalog.panels["beta"].noted("add", silence("beta"), 1.0)
         alpha, beta, _ = catalog.offers(service, house.clock())
         assert (alpha.closed, beta.closed) == (True, False)
         assert beta.score < alpha.score

@@ -174,9 +174,9 @@ async def test_a_failure_keeps_the_last_list_and_is_told(
 
 async def test_a_fetch_speaks_for_or_against_the_panels_health(node: Node, clock: Clock) -> None:
     await node.outcome()
-    assert (node.panel.health.streak, node.panel.health.latency_s) == (1, 0.0)
+    assert (node.panel.reads.streak, node.panel.reads.latency_s) == (1, 0.0)
     await again(node, clock, silence())
-    assert node.panel.health.streak == -1
+    assert node.panel.reads.streak == -1
 
 
 @pytest.mark.parametrize(("retry_after_s", "later_s"), [(900.0, 900.0), (None, EVERY_S)])

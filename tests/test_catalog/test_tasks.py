@@ -107,7 +107,7 @@ class TestProbe:
         await house.sleep.asleep(short=True)
         panel = catalog.panels["alpha"]
         while panel.closed(house.clock()):
-            panel.noted(silence(), 1.0)
+            panel.noted("add", silence(), 1.0)
         asked = house.alpha.asked.count("balance")
         await house.sleep.wake(short=True)
         assert house.alpha.asked.count("balance") == asked
@@ -133,7 +133,7 @@ class TestProbe:
         await house.sleep.asleep(short=True)
         alpha, service = catalog.panels["alpha"], catalog.service(7)
         assert service is not None
-        alpha.noted(Refused("Not enough funds", Reason.FUNDS, panel="alpha", action="add"), 0.1)
+        alpha.noted("add", Refused("Not enough funds", Reason.FUNDS, panel="alpha", action="add"), 0.1)
         assert catalog.offers(service, house.clock())[0].funds == 0
         await alpha.read_balance()
         assert catalog.offers(service, house.clock())[0].funds == 100
@@ -143,7 +143,7 @@ class TestProbe:
         await house.sleep.asleep(short=True)
         alpha = catalog.panels["alpha"]
         asked = house.alpha.asked.count("balance")
-        alpha.noted(Refused("Not enough funds", Reason.FUNDS, panel="alpha", action="add"), 0.1)
+        alpha.noted("add", Refused("Not enough funds", Reason.FUNDS, panel="alpha", action="add"), 0.1)
         await house.sleep.wake(short=True)
         assert house.alpha.asked.count("balance") == asked
         house.clock.now += 5

@@ -129,7 +129,12 @@ class Shell:
 
 
 async def placed(
-    opened: Ledger, *, panel: str = "alpha", link: str = "https://x.example/p", unknown: bool = True
+    opened: Ledger,
+    *,
+    panel: str = "alpha",
+    link: str = "https://x.example/p",
+    unknown: bool = True,
+    runs: int | None = None,
 ) -> int:
     """An order of the account "shop" with one attempt, unknown or accepted."""
     account = await opened.account("shop")
@@ -141,9 +146,9 @@ async def placed(
         service=1,
         type="Default",
         link=link,
-        fields=f'{{"link":"{link}","quantity":1000}}',
+        fields=json.dumps({"link": link, "quantity": 1000} | ({"runs": runs} if runs else {})),
         quantity=1000,
-        units=1000,
+        units=1000 * (runs or 1),
         charge=Decimal("1.5"),
         refill=False,
         cancel=False,

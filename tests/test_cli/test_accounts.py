@@ -50,7 +50,8 @@ def test_a_topup_adds_and_below_zero_takes(shell: Shell) -> None:
     assert shell.run("account", "topup", "shop", "1", "--dry-run").stderr == "would make the balance of shop 4.50\n"
     too_much = shell.run("account", "topup", "shop", "-3.6")
     assert too_much.exit_code == Exit.FAILED
-    assert too_much.stderr.startswith("ledger: ")
+    assert too_much.stderr == "account shop: 3.60 cannot be taken: its balance is 3.50\n"
+    assert shell.run("account", "topup", "shop", "-3.6", "--dry-run").stderr == too_much.stderr
     assert shell.json("account", "list")[0]["balance"] == "3.50"
 
 

@@ -4,8 +4,10 @@ import asyncio
 import json
 from decimal import Decimal
 
+import pytest
+
 from gateway.catalog import Catalog
-from gateway.cli.catalog import best
+from gateway.cli.alike import best
 from gateway.cli.failure import Exit
 from gateway.cli.reached import panels_of
 from gateway.ledger.protocol import Ledger
@@ -95,6 +97,31 @@ def test_what_cannot_be_sold_is_listed_with_its_reason(selling: Shell) -> None:
 def test_styled_letters_are_found_by_plain_ones() -> None:
     names = ["nothing", "\U0001d408\U0001d427\U0001d42c\U0001d42d\U0001d41a\U0001d420\U0001d42b\U0001d41a\U0001d426"]
     assert best("instagram", names, str, 5) == names[1:]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("telegrm", "Telegram Members"),
+        ("yotube coments", "YouTube Comments"),
+        ("visitrs", "Website Visitors"),
+        ("site web", "Website Visitors"),
+        ("foll insta", "Instagram Followers"),
+        ("instgram folowers", "Instagram Followers"),
+    ],
+)
+def test_words_are_found_though_misspelled_or_only_begun(typed: str, name: str) -> None:
+    names = ["Telegram Members", "Instagram Followers", "Website Visitors", "YouTube Comments", "Instagram Likes"]
+    assert best(typed, names, str, 5) == [name]
+
+
+def test_every_word_counts_and_the_better_spelled_comes_first() -> None:
+    names = ["Instagrom Likes", "Instagram Likes", "Instagram Views", "4410 Views", "4110 Views"]
+    assert best("instagram likes", names, str, 5) == ["Instagram Likes", "Instagrom Likes"]
+    assert best("instagram saves", names, str, 5) == []
+    assert best("4410", names, str, 5) == ["4410 Views"]
+    assert best("▬▬▬", names, str, 5) == []
+    assert best("  ", names, str, 2) == names[:2]
 
 
 def test_a_route_is_explained(selling: Shell, site: Site) -> None:

@@ -1,5 +1,9 @@
 """check: rules, panels, money."""
 
+import asyncio
+
+import pytest
+
 from gateway.cli.failure import Exit
 from tests.test_cli.shell import Shell, Site
 
@@ -16,6 +20,89 @@ def test_check_finds_what_wants_attention(selling: Shell) -> None:
     text = selling.run("check").stdout
     assert "routing_rules.yaml: valid" in text
     assert "wants attention\n  service 3: alpha/999" in text
+
+
+def test_a_service_that_costs_more_than_its_rate_is_found(selling: Shell) -> None:
+    text = selling.rules.read_text().replace("publish:", '  7: {rate: "0.10", routes: [alpha/102, beta/102]}\npublish:')
+    selling.rules.write_text(text)
+    below = "service 7: rate 0.10 is below its cheapest cost 0.20: it can never be sold"
+    assert below in selling.json("check", code=Exit.FINDINGS)["findings"]
+    selling.rules.write_text(text.replace('"0.10"', '"0.202"') + "min_margin: 2%\n")
+    thin = (
+        "service 7: rate 0.202 leaves less than the min_margin of 2 % on its cheapest cost 0.20: it can never be sold"
+    )
+    assert thin in selling.json("check", code=Exit.FINDINGS)["findings"]
+    selling.rules.write_text(text.replace('"0.10"', '"0.204"') + "min_margin: 2%\n")
+    assert not [line for line in selling.json("check", code=Exit.FINDINGS)["findings"] if "service 7" in line]
+
+
+def test_rules_that_put_nothing_on_the_cost_are_found(selling: Shell) -> None:
+    nothing = "margin: 0 everywhere, and no rate is fixed: nothing is put on the cost"
+    text = selling.rules.read_text().replace("margin: 50%\n", "")
+    selling.rules.write_text(text)
+    assert selling.json("check", "--offline", code=Exit.FINDINGS)["findings"] == [nothing]
+    for some in ('name: Followers, rate: "2"', "name: Followers, margin: 5%"):
+        selling.rules.write_text(text.replace("name: Followers", some))
+        assert selling.json("check", "--offline")["findings"] == []
+
+
+def test_what_is_found_is_told_once(selling: Shell) -> None:
+    text = selling.rules.read_text()
+    selling.rules.write_text(text + "  - {panel: alpha, ids: same, category: Insta*}\n" + "  - {panel: alpha}\n")
+    selling.rules.write_text(
+        selling.rules.read_text().replace("  4: {routes: [alpha/888]}", "  101: {routes: [alpha/101]}")
+    )
+    findings = selling.json("check", code=Exit.FINDINGS)["findings"]
+    assert [line for line in findings if line.startswith("service 101")] == [
+        "service 101: alpha/101: the id 101 is a service's of the rules"
+    ]
+
+
+@pytest.mark.parametrize("ledger_is_there", [False, True])
+def test_ids_that_are_new_are_looked_at_and_not_given(selling: Shell, ledger_is_there: bool) -> None:
+    if ledger_is_there:
+        selling.run("account", "create", "shop")
+        selling.keep(lambda ledger: ledger.service_ids("beta", ["101"], first=500))
+    publish = "".join(f"  - {{panel: {name}, ids: new, first: 500, category: Insta*}}\n" for name in ("alpha", "beta"))
+    selling.rules.write_text(selling.rules.read_text().replace("  - {panel: alpha, ids: same}\n", publish))
+    assert selling.json("check", code=Exit.FINDINGS)["services"] == 7
+    found = {line["service"]: line["routes"][0]["panel"] for line in selling.json("catalog", "search", "insta")}
+    assert sorted(found) == [1, 500, 501, 502, 503]
+    if ledger_is_there:
+        assert found[500] == "beta"
+        given = selling.keep(lambda ledger: ledger.service_ids("gamma", ["1"], first=1))
+        assert given == {"1": 501}
+
+
+def test_rules_in_another_currency_than_the_ledger_s_are_refused(selling: Shell) -> None:
+    selling.keep(lambda ledger: ledger.bind_currency("EUR"))
+    for command in ("check", "check --offline", "serve"):
+        result = selling.run(*command.split())
+        assert (result.exit_code, result.stderr.count("\n")) == (Exit.RULES, 1)
+        assert "routing_rules.yaml: currency: it is USD here, and the amounts of sqlite:///" in result.stderr
+        assert "are EUR, fixed at first use" in result.stderr
+    (mistake,) = selling.json("check", code=Exit.RULES)["mistakes"]
+    assert mistake["path"] == "currency"
+
+
+def test_mistakes_are_json_where_json_is_wanted(selling: Shell) -> None:
+    selling.rules.write_text(selling.rules.read_text().replace("margin", "margn"))
+    (mistake,) = selling.json("check", code=Exit.RULES)["mistakes"]
+    assert (mistake["line"], mistake["column"], mistake["path"]) == (2, 1, "margn")
+    assert mistake["text"].startswith("no such key here")
+    assert selling.run("check", "--json").stderr == ""
+
+
+def test_a_panel_that_refuses_connections_says_so_in_few_words(selling: Shell, site: Site) -> None:
+    site.do(site.beta.stop_listening)
+    try:
+        result = selling.run("check")
+    finally:
+        asyncio.run_coroutine_threadsafe(site.beta.listen(), site.loop).result(10)
+    assert result.exit_code == Exit.UNREACHABLE
+    assert "beta: balance: connection refused\n" in result.stdout
+    assert "beta: services: cannot connect to 127.0.0.1:" in result.stdout
+    assert "Error" not in result.stdout
 
 
 def test_check_is_content_when_all_is_well(selling: Shell) -> None:

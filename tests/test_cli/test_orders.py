@@ -31,12 +31,36 @@ def test_orders_are_listed_newest_first_and_filtered(shell: Shell) -> None:
         ("shop", "alpha", "Pending", True),
     ]
     assert [line["id"] for line in shell.json("order", "list", "--unknown")] == [open_]
+    assert shell.json("order", "list", "--status", "Cancelled") == []
     assert [line["id"] for line in shell.json("order", "list", "--status", "completed")] == [done]
     assert [line["id"] for line in shell.json("order", "list", "--limit", "1")] == [done]
     assert shell.json("order", "list", "--account", "other") == []
     assert "Pending (unknown)" in shell.run("order", "list").stdout
     assert shell.run("order", "list", "--account", "other").stderr == "no such order\n"
     assert shell.run("order", "list", "--account", "shp").exit_code == Exit.FAILED
+
+
+def test_an_order_is_listed_as_its_customer_sees_it(shell: Shell) -> None:
+    async def work(opened: Ledger) -> None:
+        order = await placed(opened, unknown=False, runs=3)
+        half = Status(status=OrderStatus.PARTIAL, word="Partial", remains=1000)
+        await opened.observe(order, half, next_ms=None)
+
+    shell.keep(work)
+    (line,) = shell.json("order", "list")
+    assert (line["charge"], line["refunded"], line["quantity"], line["runs"]) == ("1.00", "0.50", 1000, 3)
+    row = shell.run("order", "list").stdout.splitlines()[1].split("  ")
+    assert {" 1000 x3".strip(), "1.00"} <= {cell.strip() for cell in row}
+    assert shell.run("order", "list", "--unknown").stderr == "none\n"
+
+
+def test_a_charge_that_is_far_from_the_expected_one_is_told(selling: Shell, site: Site) -> None:
+    order = selling.keep(placed)
+    reply = site.do(lambda: site.alpha.ask("add", service="104", link="https://x.example/p", comments="a\nb"))
+    assert isinstance(reply, dict)
+    looked = selling.run("order", "resolve", str(order), "--bind", str(reply["order"]), "--dry-run")
+    assert looked.exit_code == 0
+    assert "careful: it took 0.018 USD where 1.00 was expected: the id may be another order's" in looked.stderr
 
 
 def test_an_order_is_shown_with_its_decision_attempts_and_history(shell: Shell) -> None:
@@ -111,6 +135,7 @@ def test_an_unknown_order_is_bound_after_the_panel_was_asked(selling: Shell, sit
     remote_id = bought(site)
     looked = selling.run("order", "resolve", str(order), "--bind", remote_id, "--dry-run")
     assert looked.exit_code == 0
+    assert "careful" not in looked.stderr
     assert f"alpha says of its order {remote_id}: Pending, 1000 of our 1000 remain, charge 1.00 USD" in looked.stderr
     assert selling.json("order", "list", "--unknown")[0]["id"] == order
 
@@ -128,9 +153,10 @@ def test_an_id_that_another_order_has_is_not_bound_twice(selling: Shell, site: S
     first, second = selling.keep(placed), selling.keep(placed)
     remote_id = bought(site)
     assert selling.run("order", "resolve", str(first), "--bind", remote_id, "--yes").exit_code == 0
-    again = selling.run("order", "resolve", str(second), "--bind", remote_id, "--yes")
-    assert again.exit_code == Exit.FAILED
-    assert again.stderr.splitlines()[-1].startswith("ledger: ")
+    for option in ("--dry-run", "--yes"):
+        again = selling.run("order", "resolve", str(second), "--bind", remote_id, option)
+        assert again.exit_code == Exit.FAILED
+        assert again.stderr == f"alpha: its order {remote_id} is our order {first} already; nothing was bound\n"
     assert [line["id"] for line in selling.json("order", "list", "--unknown")] == [second]
 
 

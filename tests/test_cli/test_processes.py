@@ -139,7 +139,7 @@ def test_a_gateway_serves_beside_other_commands_until_it_is_stopped(selling: She
     assert "listens on http://127.0.0.1:" in logged[0]
     for line in logged[1:]:
         assert json.loads(line)["event"]
-    for secret in ("alpha-key", "beta-key", key, (selling.folder / "panelmux.pepper").read_text().strip()):
+    for secret in ("alpha-key", "beta-key", key, (selling.folder / "panelmux.db.pepper").read_text().strip()):
         assert secret not in err
 
 

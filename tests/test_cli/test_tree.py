@@ -87,7 +87,11 @@ def test_every_command_has_two_examples_that_parse_and_takes_json(name: str, lea
         (["order", "list", "--jsn"], "panelmux order list: no such option '--jsn'; did you mean --json?"),
         (["order", "show"], "panelmux order show: missing argument 'ID' (see panelmux order show --help)"),
         (["order", "list", "--limit", "0"], "panelmux order list: invalid value for '--limit': 0 is not in the range"),
-        (["key", "revoke", "x"], "panelmux key revoke: invalid value for 'ID': 'x' is not a valid integer range"),
+        (
+            ["serve", "--port", "abc"],
+            "panelmux serve: invalid value for '--port' (env var: 'PANELMUX_PORT'): 'abc' is not a number",
+        ),
+        (["key", "revoke", "x"], "panelmux key revoke: invalid value for 'ID': 'x' is not a number"),
     ],
 )
 def test_a_wrong_word_is_answered_in_one_line_with_the_nearest_right_one(args: list[str], words: str) -> None:
@@ -140,6 +144,15 @@ def test_a_closed_pipe_has_its_own_code(shell: Shell) -> None:
         (SettingError("PANELMUX_PORT: no"), Exit.RULES, "PANELMUX_PORT: no"),
         (LedgerBusy("disk full"), Exit.UNREACHABLE, "ledger: disk full"),
         (Unsent("no route", panel="alpha", action="status"), Exit.UNREACHABLE, "alpha: status: no route"),
+        (
+            Unsent(
+                "ClientConnectorError: Cannot connect to host p.example:443 ssl:default [Connect call failed ('x', 4)]",
+                panel="alpha",
+                action="status",
+            ),
+            Exit.UNREACHABLE,
+            "alpha: status: cannot connect to p.example:443",
+        ),
         (PermissionError(13, "Permission denied", "/x"), Exit.UNREACHABLE, "panelmux: /x: Permission denied"),
         (
             KeyError("a\x1b[31mb"),
@@ -154,6 +167,13 @@ def test_errors_are_one_line_and_a_code(error: Exception, code: Exit, line: str)
     assert (words.code, words.lines) == (code, (line,))
 
 
+@pytest.mark.parametrize(("number", "words"), [(111, "connection refused"), (113, "no route to host")])
+def test_what_stood_in_the_way_of_a_connection_is_told_in_its_own_words(number: int, words: str) -> None:
+    refused = Unsent("ClientConnectorError: Cannot connect to host …", panel="alpha", action="balance")
+    refused.__context__ = OSError(number, "Connect call failed ('127.0.0.1', 1)")
+    assert told(refused).lines == (f"alpha: balance: {words}",)
+
+
 def test_a_fault_of_the_program_shows_its_place_only_when_asked(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_args: object, **_named: object) -> None:
         raise ZeroDivisionError("nobody foresaw it")
@@ -164,6 +184,11 @@ def test_a_fault_of_the_program_shows_its_place_only_when_asked(shell: Shell, mo
     assert plain.stderr.startswith("panelmux: ZeroDivisionError: nobody foresaw it")
     assert "Traceback" not in plain.stderr
     assert "Traceback" in debugged.stderr
+
+
+def test_a_number_in_words_is_no_number(shell: Shell) -> None:
+    result = shell.run("serve", PANELMUX_SYNC_WAIT_S="six")
+    assert (result.exit_code, result.stderr) == (Exit.RULES, 'PANELMUX_SYNC_WAIT_S: "six" is not a number\n')
 
 
 def test_a_setting_that_is_none_is_refused_by_name(shell: Shell) -> None:

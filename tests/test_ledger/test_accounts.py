@@ -108,9 +108,45 @@ async def test_two_keys_never_share_a_hash(ledger: Ledger) -> None:
     assert len(await ledger.keys(account.id)) == 1
 
 
+async def test_an_account_is_opened_with_its_money_and_its_key(ledger: Ledger, clock: Clock) -> None:
+    account, key = await ledger.open_account(
+        "shop", unlimited=True, balance=Decimal("2.5"), note="at creation", hash=b"one", hint="cafe"
+    )
+    assert (account.name, account.unlimited, account.available, account.held) == ("shop", True, Decimal("2.5"), ZERO)
+    assert (key.account, key.hint, key.get_add, key.created_ms) == (account.id, "cafe", True, clock.ms)
+    assert await ledger.find_key(b"one") == (key, account)
+    assert (await ledger.totals()).books["topups"] == Decimal("-2.5")
+    poor, _ = await ledger.open_account("poor", unlimited=False, balance=ZERO, note="", hash=b"two", hint="beef")
+    assert poor.available == 0
+    assert (await ledger.totals()).entries == 2
+
+
+@pytest.mark.parametrize(
+    ("hash", "balance", "wrong"),
+    [(b"one", "1", LedgerError), (b"two", "-1", NotEnough), (b"two", "0.0000001", ValueError)],
+    ids=["key in use", "nothing to take from", "between two steps"],
+)
+async def test_an_account_that_cannot_be_opened_whole_is_not_there(
+    ledger: Ledger, hash: bytes, balance: str, wrong: type[Exception]
+) -> None:
+    first = await funded(ledger)
+    await ledger.create_key(first.id, hash=b"one", hint="cafe")
+    before = await ledger.totals()
+    with pytest.raises(wrong):
+        await ledger.open_account("second", unlimited=False, balance=Decimal(balance), note="", hash=hash, hint="beef")
+    assert await ledger.account("second") is None
+    assert await ledger.find_key(b"two") is None
+    assert await ledger.totals() == before
+    with pytest.raises(AccountExists, match=first.name):
+        await ledger.open_account(first.name, unlimited=False, balance=ZERO, note="", hash=b"two", hint="beef")
+    assert await ledger.find_key(b"two") is None
+
+
 async def test_the_currency_is_fixed_at_first_use(ledger: Ledger) -> None:
+    assert await ledger.currency() is None
     await ledger.bind_currency("USD")
     await ledger.bind_currency("USD")
+    assert await ledger.currency() == "USD"
     with pytest.raises(WrongState, match="USD, not EUR"):
         await ledger.bind_currency("EUR")
 

@@ -85,6 +85,13 @@ async def test_our_ids_for_services_are_given_once_and_never_change(ledger: Ledg
     assert await ledger.service_ids("alpha", [], first=1) == {}
 
 
+async def test_ids_that_are_only_looked_at_are_given_to_nobody(ledger: Ledger) -> None:
+    await ledger.service_ids("alpha", ["10"], first=1000)
+    would = {"10": 1000, "11": 1001}
+    assert await ledger.service_ids("alpha", ["10", "11"], first=1000, keep=False) == would
+    assert await ledger.service_ids("beta", ["7"], first=1000) == {"7": 1001}
+
+
 async def test_two_that_ask_for_the_same_service_get_the_same_id(ledger: Ledger) -> None:
     given = await asyncio.gather(*(ledger.service_ids("alpha", ["1", "2"], first=1) for _ in range(5)))
     assert given == [{"1": 1, "2": 2}] * 5

@@ -198,6 +198,13 @@ async def test_a_remote_id_that_another_attempt_has_changes_nothing(ledger: Ledg
     await bought(ledger, account, "r1", panel="beta")  # another panel counts for itself
 
 
+async def test_the_order_behind_a_remote_id_is_found_at_its_own_panel(ledger: Ledger) -> None:
+    placed = await bought(ledger, await funded(ledger), "r1")
+    assert await ledger.bound("alpha", "r1") == placed.order
+    assert await ledger.bound("beta", "r1") is None
+    assert await ledger.bound("alpha", "r2") is None
+
+
 async def test_what_was_being_sent_is_unknown_after_a_start_and_is_never_sent_again(
     ledger: Ledger, clock: Clock
 ) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ import pytest
 from gateway.ledger import ledger
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import LedgerBusy, LedgerUnusable
+from gateway.ledger.sql import ids
+from gateway.ledger.sql.ledger import SQLLedger
+from gateway.ledger.sql.work import Work
 from gateway.ledger.sqlite import schema
 from gateway.ledger.sqlite.connection import connect
 from gateway.ledger.sqlite.database import SQLite
@@ -127,6 +131,21 @@ async def test_opening_a_ledger_that_another_holds_is_busy(path: Path) -> None:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(LedgerBusy, match="locked"):
             await SQLite(path, busy_ms=20).open(1)
+
+
+async def test_an_opening_that_fails_half_way_leaves_neither_thread_nor_connection(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin() -> Work[None]:
+        yield "SELECT name FROM counter", ()
+        raise LedgerBusy("ledger: database is locked")
+
+    monkeypatch.setattr(ids, "begin", begin)
+    database = SQLite(path)
+    with pytest.raises(LedgerBusy, match="locked"):
+        await SQLLedger(database, lambda: 1).open()
+    assert database._connections == []
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("ledger-")] == []
 
 
 async def test_every_commit_is_on_disk_before_it_is_answered(kept: Ledger, database: SQLite) -> None:

@@ -6,7 +6,8 @@ import gzip
 import pytest
 
 from providers.base import READS, Action
-from providers.errors import Throttled, Unanswered, Unsent
+from providers.errors import Full, Throttled, Unanswered, Unsent
+from providers.pace import Rate
 from providers.transport import Limits
 from tests.raw_panel import HEAD, Act, RawPanel, answer, closed_port, hang_up, raw, silence
 from tests.test_transport.calling import KEY, ORDER, Naps, failure, transport
@@ -128,7 +129,7 @@ async def test_no_more_calls_are_under_way_than_permitted_and_the_others_wait_un
     async with RawPanel(silence()) as panel, transport(panel.url, in_flight=2, limits=Limits(wait_s=0.05)) as line:
         held = [asyncio.create_task(line.send("add", ORDER)) for _ in range(2)]
         await panel.heard(2)
-        with pytest.raises(Unsent, match=r"2 calls in flight for 0\.05 s") as caught:
+        with pytest.raises(Full, match=r"2 calls in flight for 0\.05 s") as caught:
             await line.send("add", ORDER)
         assert caught.value.evidence["phase"] == "waiting"
         assert len(panel.requests) == 2
@@ -168,3 +169,65 @@ async def test_the_pace_is_asked_before_every_send_and_its_no_sends_nothing() ->
     assert pace.asked == [("alpha", "balance")] * 2 + [("alpha", "add")]
     assert caught.value.evidence["phase"] == "waiting"
     assert len(panel.requests) == 2
+
+
+async def test_reads_leave_permits_to_the_writes() -> None:
+    async with RawPanel(silence()) as panel, transport(panel.url, in_flight=4, limits=Limits(wait_s=0.05)) as line:
+        held = [asyncio.create_task(line.send("status", {})) for _ in range(3)]
+        await panel.heard(3)
+        with pytest.raises(Full, match=r"3 reads in flight for 0\.05 s"):
+            await line.send("status", {})
+        held.append(asyncio.create_task(line.send("add", ORDER)))
+        await panel.heard(4)
+        assert panel.requests[3].form["action"] == "add"
+        for call in held:
+            call.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+
+
+async def test_one_permit_is_for_reads_and_writes_alike() -> None:
+    async with RawPanel(answer()) as panel, transport(panel.url, in_flight=1) as line:
+        assert (await line.send("balance", {})).status == 200
+        assert (await line.send("add", ORDER)).status == 200
+
+
+async def test_a_call_that_waits_for_its_turn_holds_no_permit() -> None:
+    turn = asyncio.Event()
+    waiting = asyncio.Event()
+
+    class Turnstile:
+        async def admit(self, _: str, action: str) -> None:
+            if action == "status":
+                waiting.set()
+                await turn.wait()
+
+    async with RawPanel(answer()) as panel, transport(panel.url, in_flight=1, pace=Turnstile()) as line:
+        poll = asyncio.create_task(line.send("status", {}))
+        await waiting.wait()
+        assert (await line.send("add", ORDER)).status == 200
+        turn.set()
+        assert (await poll).status == 200
+
+
+async def test_of_a_flood_what_the_rate_lets_through_is_sent_and_the_rest_is_held_back_by_us() -> None:
+    async with RawPanel(answer()) as panel, transport(panel.url, pace=Rate("5/hour")) as line:
+        ended = await asyncio.gather(*(line.send("add", ORDER) for _ in range(50)), return_exceptions=True)
+        assert len(panel.requests) == 5
+    held_back = [fault for fault in ended if isinstance(fault, Full)]
+    assert len(held_back) == 45
+    assert all(fault.evidence["phase"] == "waiting" for fault in held_back)
+
+
+@pytest.mark.parametrize("status", [301, 403, 429, 521])
+async def test_an_answer_that_shows_that_the_panel_acted_proves_nothing_by_its_status(status: int) -> None:
+    async with RawPanel(answer("yes", status=status)) as panel, transport(panel.url) as line:
+        with pytest.raises(Unanswered) as caught:
+            await line.send("add", ORDER, acted=lambda got: got.body == b"yes")
+    assert caught.value.evidence["body"] == "yes"
+    assert len(panel.requests) == 1
+
+
+async def test_an_answer_that_breaks_its_reader_proves_nothing() -> None:
+    async with RawPanel(answer(status=429)) as panel, transport(panel.url) as line:
+        with pytest.raises(Unanswered, match="ZeroDivisionError"):
+            await line.send("add", ORDER, acted=lambda _: bool(1 // 0))

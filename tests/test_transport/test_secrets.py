@@ -69,3 +69,31 @@ async def test_evidence_tells_how_long_the_call_took() -> None:
 
 def test_a_reply_does_not_show_its_body() -> None:
     assert repr(reply(200, {}, b"secret")) == "Reply(status=200, body=6 bytes)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"\\u{ord(letter):04X}" for letter in KEY),
+        "".join(f"\\\\u{ord(letter):04x}" for letter in KEY),
+        "".join(f"%{ord(letter):02X}" for letter in KEY),
+        "".join(f"&#{ord(letter)};" for letter in KEY),
+        "".join(f"&#x{ord(letter):x};" for letter in KEY),
+        "\\u0063" + KEY[1:].replace("/", "\\/"),
+    ],
+)
+def test_a_key_is_struck_whatever_its_letters_are_written_as(text: str) -> None:
+    key = Key(KEY)
+    assert key.struck_text(f"no {text}!") == "no [key]!"
+    assert key.excerpt(f"no {text}!".encode()) == "no [key]!"
+    assert key.struck_document({text: [{"a": text}, 1, None]}) == {"[key]": [{"a": "[key]"}, 1, None]}
+
+
+def test_a_document_deeper_than_any_is_cut_and_not_lost() -> None:
+    deep: object = "x"
+    for _ in range(5000):
+        deep = [deep]
+    assert Key(KEY).struck_document({"order": 5, "deep": 1}) == {"order": 5, "deep": 1}
+    found = Key(KEY).struck_document({"order": 5, "deep": deep})
+    assert isinstance(found, dict)
+    assert found["order"] == 5

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli.demo.folder import Folder
+from gateway.cli.demo.folder import DEFAULT, Folder
 from gateway.cli.demo.running import run
 from gateway.cli.leaf import Leaf, json_option
 
@@ -17,7 +17,7 @@ from gateway.cli.leaf import Leaf, json_option
     "--dir",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".demo"),
+    default=Path(DEFAULT),
     show_default=True,
     help="Where rules, keys and the ledger are kept; a second run goes on from there.",
 )

@@ -3,13 +3,15 @@
 import os
 import secrets
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from gateway.cli.failure import Exit, Failure
 from gateway.ledger.lock import Lock
 
+DEFAULT: Final = ".demo"
 _MARK: Final = ".panelmux-demo"
-_OURS: Final = ("routing_rules.yaml", "*.key", "*.journal", "ledger.*", _MARK)
+_OURS: Final = ("routing_rules.yaml", "*.key", "*.journal", "ledger.*", "env", _MARK)
 
 
 class Folder:
@@ -42,6 +44,11 @@ class Folder:
     def ledger_url(self) -> str:
         return f"sqlite:///{self.ledger}"
 
+    @property
+    def option(self) -> str:
+        """What of the command line leads here again."""
+        return "" if self.path == Path(DEFAULT).absolute() else f" --dir {quote(str(self.path))}"
+
     def journal(self, panel: str) -> Path:
         return self.path / f"{panel}.journal"
 
@@ -55,9 +62,15 @@ class Folder:
     def customer_key(self) -> str | None:
         return self.customer.read_text().strip() if self.customer.exists() else None
 
-    def environment(self) -> str:
-        """What makes other commands look at the demo."""
-        return f"export PANELMUX_RULES={self.rules} PANELMUX_LEDGER={self.ledger_url}"
+    def shell(self, program: Path) -> str:
+        """What makes commands in another shell look at the demo; short, for it is pasted from tables that wrap."""
+        file = self.path / "env"
+        file.write_text(
+            f"export PANELMUX_RULES={quote(str(self.rules))}\n"
+            f"export PANELMUX_LEDGER={quote(self.ledger_url)}\n"
+            f'export PATH={quote(str(program.parent))}:"$PATH"\n'
+        )
+        return f". {quote(str(file))}"
 
 
 def keep(file: Path, text: str) -> None:

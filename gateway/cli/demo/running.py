@@ -19,6 +19,7 @@ from gateway.app import Gateway
 from gateway.cli import output
 from gateway.cli.demo import panels
 from gateway.cli.demo.folder import Folder, keep
+from gateway.cli.demo.program import again, program
 from gateway.cli.demo.screen import screen
 from gateway.cli.demo.shopping import shop
 from gateway.cli.demo.watching import Hints, Watch
@@ -77,8 +78,10 @@ async def run(folder: Folder, port: int, *, shops: bool, as_json: bool) -> None:
                     await asyncio.wait_for(gateway.catalog.until_ready(), _READY_S)
                 ready = await _ready(gateway, folder, f"{server.url(listening)}/api/v2")
                 _announce(ready, folder, as_json=as_json)
-                await _sell(gateway, listening, ready, sandboxes, shops=shops, as_json=as_json)
-    output.say("stopped; panelmux demo goes on from here, panelmux demo --fresh begins anew")
+                shell = folder.shell(program())
+                await _sell(gateway, listening, ready, sandboxes, shell, shops=shops, as_json=as_json)
+    options = folder.option
+    output.say(f"stopped; {again(options)} goes on from here, {again(f'{options} --fresh')} begins anew")
 
 
 @contextlib.asynccontextmanager
@@ -178,14 +181,14 @@ def _announce(ready: Ready, folder: Folder, *, as_json: bool) -> None:
         f"\nAPI      {ready.url}"
         f"\nkey      {ready.key}   (a toy: kept in {folder.customer})"
         f"\naccount  {ready.account}, {ready.balance} USD; {ready.services} services"
-        "\n\ntry\n"
+        "\n\ntry, in another terminal\n"
         f"  order=$(curl -s -d '{call}add&service=1&link=https://link.example/p/1&quantity=1000' {ready.url}"
         " | tee /dev/stderr | tr -dc 0-9)\n"
         f'  curl -s -d "{call}status&order=$order" {ready.url}'
-        "\n\nnext, in another terminal\n"
-        f"  {folder.environment()}\n"
+        "\n\nthen there\n"
+        f"  {folder.shell(program())}    # exports PANELMUX_RULES, PANELMUX_LEDGER and PATH\n"
         "  panelmux order list\n"
-        "  panelmux order show ID\n"
+        "  panelmux order show $order\n"
         "  panelmux route explain 2 --quantity 1000\n"
         "\nCtrl-C stops. Orders:\n",
         flush=True,
@@ -197,13 +200,14 @@ async def _sell(
     listening: socket.socket,
     ready: Ready,
     sandboxes: Mapping[str, Sandbox],
+    shell: str,
     *,
     shops: bool,
     as_json: bool,
 ) -> None:
     """Serve until a signal; buy and watch meanwhile."""
     with screen(as_json=as_json) as show:
-        watch, hints = Watch(gateway.ledger, gateway.catalog), Hints(sandboxes)
+        watch, hints = Watch(gateway.ledger, gateway.catalog), Hints(sandboxes, shell)
 
         async def watching() -> None:
             while True:

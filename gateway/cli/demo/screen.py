@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,6 +13,7 @@ from gateway.cli.demo.watching import Row
 from gateway.cli.drawn import drawing
 from gateway.cli.text import clean
 
+_TOLD: Final = 6  # lines: what is said about the last two orders
 Show = Callable[[Sequence[Row], Sequence[Row], Sequence[str]], None]
 """Takes the newest orders, those of them that changed, and what is to be said about them."""
 
@@ -71,7 +73,7 @@ def _table(live: Live) -> Show:
             ]
             for row in rows
         ]
-        live.update(Group(drawing(heads, cells), *(Text(text) for text in told[-3:])), refresh=True)
+        live.update(Group(drawing(heads, cells), *(Text(text) for text in told[-_TOLD:])), refresh=True)
 
     return show
 

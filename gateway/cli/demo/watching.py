@@ -67,8 +67,10 @@ class Watch:
 class Hints:
     """What to do about an unknown outcome: in the demo, and only there, the panel's own journal can be read."""
 
-    def __init__(self, sandboxes: Mapping[str, Sandbox]) -> None:
+    def __init__(self, sandboxes: Mapping[str, Sandbox], shell: str) -> None:
+        """`shell` makes another shell look at the demo."""
         self._sandboxes = sandboxes
+        self._shell = shell
         self._told: set[int] = set()
 
     def of(self, row: Row) -> list[str]:
@@ -78,6 +80,7 @@ class Hints:
         self._told.add(row.order)
         return [
             f"order {row.order}: {row.panel} may have taken it, so it is never sent again; you decide, for example",
+            f"  {self._shell}",
             f"  panelmux order resolve {row.order} --bind {self._remote_id(row)}",
         ]
 

@@ -1,6 +1,7 @@
 """panelmux order list."""
 
 import asyncio
+from typing import Any
 
 import click
 import msgspec
@@ -17,13 +18,21 @@ from providers.base import OrderStatus
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as --json writes it. `panel` is the one asked last; `unknown`: whether it took the order is open."""
+    """An order as --json writes it.
+
+    Attributes:
+        quantity: units of one run; `runs`: how many runs a drip-feed has, else None.
+        unknown: whether the panel took the order is open.
+        charge: what it has taken so far, less what was given back, as customers see it.
+        panel: the one asked last.
+    """
 
     id: int
     account: str
     service: int
     link: str
     quantity: int
+    runs: int | None
     status: str
     unknown: bool
     charge: str
@@ -34,6 +43,17 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     created: str
 
 
+class _Dripfeed(msgspec.Struct):
+    runs: int | None = None
+
+
+class _Word(click.Choice[str]):
+    """A status in the field's words, in the other spelling too."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert("Canceled" if str(value).lower() == "cancelled" else value, param, ctx)
+
+
 @click.command(
     "list",
     cls=Leaf,
@@ -41,7 +61,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 )
 @click.option(
     "--status",
-    type=click.Choice([status.value for status in OrderStatus], case_sensitive=False),
+    type=_Word([status.value for status in OrderStatus], case_sensitive=False),
     help="Only orders that stand so.",
 )
 @click.option("--account", metavar="NAME", help="Only this account's.")
@@ -67,7 +87,7 @@ def list_(
                 line.account,
                 str(line.service),
                 shortened(line.link, 40),
-                str(line.quantity),
+                f"{line.quantity} x{line.runs}" if line.runs else str(line.quantity),
                 f"{line.status} (unknown)" if line.unknown else line.status,
                 line.charge,
                 str(line.remains),
@@ -76,7 +96,7 @@ def list_(
             )
             for line in lines
         ],
-        empty="no such order" if status or account or unknown else "no order yet",
+        empty="no such order" if status or account else "none" if unknown else "no order yet",
     )
 
 
@@ -100,12 +120,21 @@ async def _line(ledger: Ledger, order: Order, account: str) -> Line:
         service=order.service,
         link=order.link,
         quantity=order.quantity,
+        runs=_runs(order),
         status=order.status.value,
         unknown=any(attempt.state is AttemptState.UNKNOWN for attempt in attempts),
-        charge=wire(order.charge),
+        charge=wire(order.charge - order.refunded),
         refunded=wire(order.refunded),
         remains=order.remains,
         panel=attempts[-1].panel if attempts else "",
         attempts=len(attempts),
         created=moment(order.created_ms),
     )
+
+
+def _runs(order: Order) -> int | None:
+    """How many runs were ordered; the ledger's own number is of those that were carried out."""
+    try:
+        return msgspec.json.decode(order.fields, type=_Dripfeed).runs
+    except msgspec.MsgspecError:
+        return None

@@ -18,10 +18,12 @@ from gateway.cli.reached import panel_of, ruled
 from gateway.cli.text import age
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, NotSent, Order
-from gateway.money import wire
+from gateway.money import up, wire
+from gateway.rules.model import Rules
 from gateway.settings import Settings
 from providers.base import Refusal, Status
 
+_FAR = Decimal("0.2")  # of the expected cost: a charge that is further off is told
 _SETTLE_S = 300  # how long after it was sent an order may still arrive at a panel
 
 
@@ -114,10 +116,15 @@ async def _look(settings: Settings, id: int, word: Word) -> Found:
     async with ledger_at(settings.ledger) as ledger:
         order = await known(ledger, id)
         attempt = await _open(ledger, order)
+        taken = None if word.bind is None else await ledger.bound(attempt.panel, word.bind)
+    if taken is not None:
+        raise Failure(f"{attempt.panel}: its order {word.bind} is our order {taken} already; nothing was bound")
     if word.bind is None:
         return Found(attempt, (_where(attempt), *_given_back(order, attempt)))
-    told = await _ask(settings, attempt.panel, word.bind)
-    return Found(attempt, (_where(attempt), *_bound(order, attempt, word.bind, told)), told.charge)
+    rules = ruled(settings)
+    told = await _ask(rules, attempt.panel, word.bind)
+    plan = (_where(attempt), *_bound(order, attempt, word.bind, told), *_odd(rules, attempt, told))
+    return Found(attempt, plan, told.charge)
 
 
 async def _open(ledger: Ledger, order: Order) -> Attempt:
@@ -135,9 +142,9 @@ async def _open(ledger: Ledger, order: Order) -> Attempt:
     raise Failure(f"order {order.id}: no attempt whose outcome is unknown; the last one is: {last}")
 
 
-async def _ask(settings: Settings, name: str, remote_id: str) -> Status:
+async def _ask(rules: Rules, name: str, remote_id: str) -> Status:
     """What the panel says of its order `remote_id`."""
-    async with panel_of(ruled(settings), name) as panel:
+    async with panel_of(rules, name) as panel:
         told = (await panel.provider.status([remote_id])).get(remote_id)
     if isinstance(told, Status):
         return told
@@ -163,6 +170,19 @@ def _bound(order: Order, attempt: Attempt, remote_id: str, told: Status) -> list
         f"{attempt.panel} says of its order {remote_id}: {', '.join(seen)}",
         f"→ the attempt is accepted as {remote_id}, and {wire(order.charge)} held for it becomes a sale",
     ]
+
+
+def _odd(rules: Rules, attempt: Attempt, told: Status) -> list[str]:
+    """A warning where the panel's charge is not about what was expected: the id may be another order's."""
+    currency = told.currency or rules.panels[attempt.panel].currency
+    worth = Decimal(1) if currency == rules.currency else rules.exchange.get(currency)
+    if told.charge is None or worth is None or not attempt.cost:
+        return []
+    taken = up(told.charge * worth)
+    if abs(taken / attempt.cost - 1) <= _FAR:
+        return []
+    amounts = f"it took {wire(taken)} {rules.currency} where {wire(attempt.cost)} was expected"
+    return [f"careful: {amounts}: the id may be another order's"]
 
 
 def _given_back(order: Order, attempt: Attempt) -> list[str]:

@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from gateway.ledger.records import Account, AccountExists, Key, LedgerError, WrongState
 from gateway.ledger.sql import books
 from gateway.ledger.sql.work import Row, Taken, Work
@@ -36,6 +38,11 @@ def bind_currency(currency: str) -> Work[None]:
         raise WrongState(f"currency: the amounts of this ledger are {bound}, not {currency}")
 
 
+def currency() -> Work[str | None]:
+    rows = yield _CURRENCY, ()
+    return rows[0][0] if rows else None
+
+
 def create(name: str, now_ms: int, *, unlimited: bool) -> Work[Account]:
     try:
         [(id,)] = yield _CREATE, (name, unlimited, now_ms)
@@ -43,6 +50,17 @@ def create(name: str, now_ms: int, *, unlimited: bool) -> Work[Account]:
         raise AccountExists(f'account "{name}": there is one by that name') from None
     nothing = amount(0)
     return Account(id=id, name=name, unlimited=unlimited, available=nothing, held=nothing, created_ms=now_ms)
+
+
+def open_account(
+    name: str, given: Decimal, note: str, key: tuple[bytes, str], now_ms: int, *, unlimited: bool
+) -> Work[tuple[Account, Key]]:
+    account = yield from create(name, now_ms, unlimited=unlimited)
+    if given:
+        available = yield from topup(account.id, given, note, now_ms)
+        account = msgspec.structs.replace(account, available=available)
+    hash, hint = key
+    return account, (yield from create_key(account.id, hash, hint, now_ms, get_add=True))
 
 
 def by_name(name: str) -> Work[Account | None]:

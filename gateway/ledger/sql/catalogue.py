@@ -29,14 +29,18 @@ def known_ids(panel: str, remote_services: Sequence[str]) -> Work[Mapping[str, i
     return dict(rows)
 
 
-def give_ids(panel: str, remote_services: Sequence[str], first: int) -> Work[Mapping[str, int]]:
-    """The known ids; and for each other service the next above all that were ever given, from `first` on."""
+def give_ids(panel: str, remote_services: Sequence[str], first: int, *, keep: bool = True) -> Work[Mapping[str, int]]:
+    """The known ids; and for each other service the next above all that were ever given, from `first` on.
+
+    Without `keep` these are not written down.
+    """
     ids = dict((yield from known_ids(panel, remote_services)))
     [(highest,)] = yield _HIGHEST, ()
     id = max(first, highest + 1)
     for remote_service in dict.fromkeys(remote_services):
         if remote_service not in ids:
-            yield _GIVE, (id, panel, remote_service)
+            if keep:
+                yield _GIVE, (id, panel, remote_service)
             ids[remote_service] = id
             id += 1
     return ids

@@ -33,7 +33,11 @@ class SQLLedger:
 
     async def open(self) -> None:
         await self._database.open(self._now_ms())
-        await self._database.write(ids.begin())
+        try:
+            await self._database.write(ids.begin())
+        except BaseException:
+            await self._database.close()
+            raise
 
     async def close(self) -> None:
         await self._database.close()
@@ -41,10 +45,20 @@ class SQLLedger:
     async def bind_currency(self, currency: str) -> None:
         await self._database.write(accounts.bind_currency(currency))
 
+    async def currency(self) -> str | None:
+        return await self._database.read(accounts.currency())
+
     # Accounts, keys, money.
 
     async def create_account(self, name: str, *, unlimited: bool = False) -> Account:
         return await self._database.write(accounts.create(name, self._now_ms(), unlimited=unlimited))
+
+    async def open_account(
+        self, name: str, *, unlimited: bool, balance: Decimal, note: str, hash: bytes, hint: str
+    ) -> tuple[Account, Key]:
+        return await self._database.write(
+            accounts.open_account(name, balance, note, (hash, hint), self._now_ms(), unlimited=unlimited)
+        )
 
     async def account(self, name: str) -> Account | None:
         return await self._database.read(accounts.by_name(name))
@@ -103,8 +117,17 @@ class SQLLedger:
     async def attempts(self, order: int) -> Sequence[Attempt]:
         return await self._database.read(reading.attempts(order))
 
+    async def bound(self, panel: str, remote_id: str) -> int | None:
+        return await self._database.read(reading.bound(panel, remote_id))
+
     async def unknown_attempts(self, panel: str | None = None, *, limit: int = 100) -> Sequence[Attempt]:
         return await self._database.read(reading.unknown_attempts(panel, limit))
+
+    async def unknown_count(self) -> int:
+        return await self._database.read(reading.unknown_count())
+
+    async def open_orders(self) -> Mapping[str, int]:
+        return await self._database.read(reading.open_orders())
 
     async def events(self, order: int) -> Sequence[Event]:
         return await self._database.read(events.of_order(order))
@@ -146,10 +169,14 @@ class SQLLedger:
     async def snapshot(self, panel: str) -> bytes | None:
         return await self._database.read(catalogue.snapshot(panel))
 
-    async def service_ids(self, panel: str, remote_services: Sequence[str], *, first: int) -> Mapping[str, int]:
+    async def service_ids(
+        self, panel: str, remote_services: Sequence[str], *, first: int, keep: bool = True
+    ) -> Mapping[str, int]:
         known = await self._database.read(catalogue.known_ids(panel, remote_services))
         if known.keys() >= set(remote_services):
             return known
+        if not keep:
+            return await self._database.read(catalogue.give_ids(panel, remote_services, first, keep=False))
         return await self._database.write(catalogue.give_ids(panel, remote_services, first))
 
     async def totals(self) -> Totals:

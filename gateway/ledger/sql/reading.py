@@ -28,10 +28,19 @@ _OF_ACCOUNT = (
     ORDER + " FROM orders AS o WHERE o.id IN " + AMONG + " AND +o.account = ?"
 )  # the plus: found by id, not by account
 _ATTEMPTS = _ATTEMPT + "WHERE order_id = ? ORDER BY id"
+_BOUND = "SELECT order_id FROM attempt WHERE panel = ? AND remote_id = ?"
 _UNKNOWN_ATTEMPTS = _ATTEMPT + "WHERE " + _UNKNOWN + " ORDER BY id LIMIT ?"
 _UNKNOWN_AT = _ATTEMPT + "WHERE " + _UNKNOWN + " AND panel = ? ORDER BY id LIMIT ?"
 
 _STATUSES: Final = {status.value: status for status in OrderStatus}
+
+_UNKNOWNS = f"SELECT COUNT(*) FROM attempt WHERE {_UNKNOWN}"  # noqa: S608 - a constant
+_OPEN_ORDERS = """
+    SELECT panel, SUM(number) FROM (
+        SELECT panel, COUNT(*) AS number FROM attempt WHERE next_check_ms IS NOT NULL GROUP BY panel
+        UNION ALL
+        SELECT panel, COUNT(*) AS number FROM attempt WHERE settled_ms IS NULL GROUP BY panel
+    ) AS both GROUP BY panel"""
 
 
 def order(id: int) -> Work[Order | None]:
@@ -68,12 +77,27 @@ def attempts(order: int) -> Work[Sequence[Attempt]]:
     return tuple(map(_attempt, rows))
 
 
+def bound(panel: str, remote_id: str) -> Work[int | None]:
+    rows = yield _BOUND, (panel, remote_id)
+    return rows[0][0] if rows else None
+
+
 def unknown_attempts(panel: str | None, limit: int) -> Work[Sequence[Attempt]]:
     if panel is None:
         rows = yield _UNKNOWN_ATTEMPTS, (limit,)
     else:
         rows = yield _UNKNOWN_AT, (panel, limit)
     return tuple(map(_attempt, rows))
+
+
+def unknown_count() -> Work[int]:
+    [(count,)] = yield _UNKNOWNS, ()
+    return int(count)
+
+
+def open_orders() -> Work[Mapping[str, int]]:
+    rows = yield _OPEN_ORDERS, ()
+    return {panel: int(count) for panel, count in rows}
 
 
 def read_order(row: Row) -> Order:

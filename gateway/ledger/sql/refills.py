@@ -8,9 +8,7 @@ import msgspec
 from gateway.ledger.records import Refill, WrongState
 from gateway.ledger.sql import ids
 from gateway.ledger.sql.work import AMONG, LOCKED, Row, Work, listed
-from providers.base import RefillStatus
-
-ENDED: Final = frozenset({RefillStatus.COMPLETED, RefillStatus.REJECTED, RefillStatus.CANCELED})
+from providers.base import REFILL_ENDED, RefillStatus
 
 _REFILL: Final = "SELECT r.id, r.order_id, r.panel, r.remote_id, r.status, r.created_ms, r.checked_ms FROM refill AS r "
 
@@ -44,7 +42,7 @@ def settle(id: int, remote_id: str | None, status: RefillStatus, now_ms: int) ->
     if not rows:
         raise WrongState(f"refill {id}: not there")
     known = _refill(rows[0])
-    if known.status in ENDED:
+    if known.status in REFILL_ENDED:
         return known
     after = msgspec.structs.replace(
         known, remote_id=known.remote_id if remote_id is None else remote_id, status=status, checked_ms=now_ms

@@ -5,13 +5,13 @@ from decimal import Decimal
 
 import msgspec
 
-from gateway.ledger.delivery import FINISHED, Unclear, observed
+from gateway.ledger.delivery import Unclear, observed
 from gateway.ledger.records import Due, Live, Order, WrongState
 from gateway.ledger.sql import books, events
 from gateway.ledger.sql.reading import COLUMNS, ORDER, read_order
 from gateway.ledger.sql.work import AMONG, LOCKED, Work, json, listed
 from gateway.money import steps
-from providers.base import Status
+from providers.base import FINISHED, Status
 
 _LIVE = "SELECT order_id, panel, remote_id FROM attempt WHERE state = 'accepted' AND order_id IN " + AMONG  # noqa: S608 - a constant
 _DUE = """

@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -238,6 +239,13 @@ async def test_no_timer_is_left_behind(site: Site) -> None:
 
 async def _true(what: object) -> bool:
     return bool(what)
+
+
+async def test_an_answer_does_not_wait_for_the_customers_machine_between_its_head_and_its_body() -> None:
+    with server.listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()[:2]):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 # Signals

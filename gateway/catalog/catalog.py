@@ -239,7 +239,7 @@ class Catalog:
         for position, entry in enumerate(self.rules.publish):
             if entry.panel in stale:
                 self._published[position] = await self._entry(entry, lists[entry.panel])
-        by_id, conflicts = await self._aside(merged, ours, tuple(self._published), self.rules)
+        by_id, conflicts = await self._aside(merged, ours, tuple(self._published), self.rules, self._view.by_id)
         return _View(tuple(by_id.values()), by_id, conflicts)
 
     async def _entry(self, entry: Publish, listed: Listed) -> Compiled:

@@ -226,20 +226,25 @@ def _published(id: int, row: RemoteService, rate: Decimal, route: model.Route, p
 
 
 def merged(
-    written: Compiled, published: Sequence[Compiled], rules: model.Rules
+    written: Compiled, published: Sequence[Compiled], rules: model.Rules, before: Mapping[int, Service]
 ) -> tuple[Mapping[int, Service], tuple[Conflict, ...]]:
-    """All services by id, in order.
+    """All services by id, in order; `before` is what was sold until now.
 
     An id of the rules is theirs, also while its service cannot be sold: it must never mean something else for a
-    while. Another belongs to the first entry that has it.
+    while. Another stays with the panel that has it for as long as that one lists it, for shops have stored it; a free
+    one belongs to the first entry that has it.
     """
     services = {service.id: service for service in written.services}
     conflicts = list(written.conflicts)
+    offered = {(service.id, service.routes[0].panel) for part in published for service in part.services}
     for part in published:
         conflicts += part.conflicts
         for service in part.services:
+            owner = before[service.id].routes[0].panel if service.id in before else service.routes[0].panel
             if service.id in rules.services:
                 why = f"the id {service.id} is a service's of the rules"
+            elif owner != service.routes[0].panel and (service.id, owner) in offered:
+                why = f"the id {service.id} is taken by {owner}"
             elif services.setdefault(service.id, service) is not service:
                 taken = services[service.id].routes[0]
                 why = f"the id {service.id} is taken by {taken.panel}/{taken.service}"

@@ -159,7 +159,7 @@ class Sync:
             panel.noted("services", error, self._clock() - began)
             raise
         panel.noted("services", None, self._clock() - began)
-        why = held_back(() if panel.snapshot is None or accept else panel.snapshot.rows, services)
+        why = held_back(() if accept else panel.rows, services)
         if why is not None and await self._accepted():
             why = held_back(panel.rows, services)
         if why is not None:

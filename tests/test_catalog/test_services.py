@@ -43,17 +43,27 @@ def why(service: model.Service, lists: Mapping[str, Listed]) -> list[str]:
 TWO = model.Service(routes=routes("alpha/1", "beta/2"))
 
 
+def ids(count: int) -> list[str]:
+    return [str(id) for id in range(1, count + 1)]
+
+
 class TestGuard:
     @pytest.mark.parametrize("rows", [1, 5, 10, 100])
     def test_a_list_at_least_half_as_long_passes(self, rows: int) -> None:
-        assert held_back(range(min(10, 2 * rows)), numbered(rows)) is None
+        assert held_back(ids(min(10, 2 * rows)), numbered(rows)) is None
 
     def test_a_list_less_than_half_as_long_is_held_back(self) -> None:
-        assert held_back(range(10), numbered(4)) == "4 rows, fewer than half of the last good list's 10"
+        assert held_back(ids(10), numbered(4)) == "4 rows, fewer than half of the last good list's 10"
+
+    def test_a_list_of_other_ids_is_held_back_however_long(self) -> None:
+        others = Services(rows=tuple(row(f"9{id}") for id in range(20)))
+        why = "0 of the last good list's 10 ids are still there, fewer than half"
+        assert held_back(ids(10), others) == why
+        assert held_back(ids(10), Services(rows=(*numbered(5).rows, *others.rows))) is None
 
     @pytest.mark.parametrize("old", [0, 10])
     def test_an_empty_list_is_held_back_even_as_the_first(self, old: int) -> None:
-        assert held_back(range(old), Services(rows=())) == "the list is empty"
+        assert held_back(ids(old), Services(rows=())) == "the list is empty"
 
     def test_a_list_without_a_row_that_can_be_used_is_held_back(self) -> None:
         broken = Services(rows=(), skipped=(Skipped("#1", "no rate"), Skipped("#2", "no rate")))
@@ -271,20 +281,29 @@ class TestMerged:
         return alpha, beta
 
     def test_an_earlier_entry_keeps_its_id(self) -> None:
-        services, conflicts = merged(Compiled(), self.parts(), rules())
+        services, conflicts = merged(Compiled(), self.parts(), rules(), {})
         assert list(services) == [1, 2, 3]
         assert services[2].name == "Service 2"
         assert conflicts == (Conflict(2, "beta", "2", "the id 2 is taken by alpha/2"),)
 
+    def test_an_id_that_shops_have_stored_stays_with_its_panel_while_that_one_lists_it(self) -> None:
+        alpha, beta = self.parts()
+        before, _ = merged(Compiled(), (Compiled(), beta), rules(), {})
+        services, conflicts = merged(Compiled(), (alpha, beta), rules(), before)
+        assert services[2].name == "Beta's"
+        assert conflicts == (Conflict(2, "alpha", "2", "the id 2 is taken by beta"),)
+        without, _ = merged(Compiled(), (alpha, Compiled()), rules(), services)
+        assert without[2].name == "Service 2"
+
     def test_the_rules_keep_their_ids_and_come_first(self) -> None:
         ours = rules("alpha", services={3: model.Service(routes=routes("alpha/1"))})
         first = written(ours, {"alpha": listed(row("1"))})
-        services, conflicts = merged(first, self.parts(), ours)
+        services, conflicts = merged(first, self.parts(), ours, {})
         assert list(services) == [3, 1, 2]
         assert services[3].routes == routes("alpha/1")
         assert conflicts[-1] == Conflict(3, "beta", "3", "the id 3 is a service's of the rules")
 
     def test_an_id_of_the_rules_is_theirs_also_while_they_cannot_sell_it(self) -> None:
         ours = rules("alpha", services={3: model.Service(routes=routes("alpha/9"))})
-        services, _ = merged(written(ours, {"alpha": listed()}), self.parts(), ours)
+        services, _ = merged(written(ours, {"alpha": listed()}), self.parts(), ours, {})
         assert list(services) == [1, 2]

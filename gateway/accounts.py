@@ -18,7 +18,7 @@ from typing import Final
 from gateway.errors import Busy, WrongKey
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, Key, LedgerBusy
-from gateway.settings import Settings, beside_ledger
+from gateway.settings import SettingError, Settings, beside_ledger
 
 PREFIX: Final = "pm_"
 _KNOWN_S: Final = 1.0  # how long a key is believed without asking the ledger: a revoked one dies within this
@@ -59,8 +59,13 @@ class Accounts:
         self._known[digest] = (self._clock() + _KNOWN_S, *found)
         return found
 
+    async def bind(self) -> None:
+        """Make sure that the ledger's keys were made with this pepper; WrongState where they were not."""
+        await self._ledger.bind_pepper(hmac.digest(self._pepper, b"panelmux", hashlib.sha256).hex())
+
     async def create(self, name: str, *, unlimited: bool, balance: Decimal, note: str) -> tuple[str, Account]:
         """Make an account and its first key, both or neither; the key's text is given here, once, and kept nowhere."""
+        await self.bind()
         text = new_key()
         account, _ = await self._ledger.open_account(
             name, unlimited=unlimited, balance=balance, note=note, hash=self.hashed(text), hint=text[-4:]
@@ -69,6 +74,7 @@ class Accounts:
 
     async def create_key(self, account: int, *, get_add: bool = True) -> tuple[str, Key]:
         """Make a key; its text is given here, once, and kept nowhere."""
+        await self.bind()
         text = new_key()
         key = await self._ledger.create_key(account, hash=self.hashed(text), hint=text[-4:], get_add=get_add)
         return text, key
@@ -94,14 +100,24 @@ def _well_formed(key: str) -> bool:
 
 
 def pepper(settings: Settings) -> bytes:
-    """The secret that keys are hashed with: PANELMUX_PEPPER, or a file beside the ledger that is made at first use."""
+    """The secret that keys are hashed with: PANELMUX_PEPPER, or a file beside the ledger that is made at first use.
+
+    Raises:
+        SettingError: the file holds something else.
+    """
     if settings.pepper is not None:
         return settings.pepper.encode()
     path = beside_ledger(settings.ledger, ".pepper")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         _make_once(path, secrets.token_hex(32))
-    return bytes.fromhex(path.read_text().strip())
+    try:
+        secret = bytes.fromhex(path.read_text().strip())
+    except ValueError:
+        secret = b""
+    if len(secret) < 32:
+        raise SettingError(f"{path}: it is not the pepper that panelmux made; put that one back from a backup")
+    return secret
 
 
 def _make_once(path: Path, text: str) -> None:

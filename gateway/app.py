@@ -76,6 +76,7 @@ class Gateway:
             opened.push_async_callback(self.ledger.close)
             await self.ledger.open()
             await self.ledger.bind_currency(self.rules.currency)
+            await self.accounts.bind()
             unknown = await self.ledger.recover()
             if unknown:
                 then = "these may have been sent, and none is sent again; panelmux order list --unknown"

@@ -11,8 +11,8 @@ from gateway import ledger
 from gateway.accounts import Accounts, new_key, pepper
 from gateway.errors import Busy, WrongKey
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account, LedgerBusy
-from gateway.settings import Settings
+from gateway.ledger.records import Account, LedgerBusy, WrongState
+from gateway.settings import SettingError, Settings
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +47,22 @@ async def test_a_key_opens_its_account(record: Ledger, account: Account) -> None
     text, key = await accounts.create_key(account.id, get_add=False)
     found, whose = await accounts.by_key(text)
     assert (found.id, found.get_add, whose.name) == (key.id, False, "shop")
+
+
+async def test_a_pepper_that_the_keys_were_not_made_with_is_refused(record: Ledger, account: Account) -> None:
+    await Accounts(record, b"pepper").bind()
+    await Accounts(record, b"pepper").bind()
+    for refused in (Accounts(record, b"other").bind(), Accounts(record, b"other").create_key(account.id)):
+        with pytest.raises(WrongState, match="pepper"):
+            await refused
+
+
+@pytest.mark.parametrize("text", ["", "zz", "abcd\n"])
+async def test_a_pepper_file_that_holds_something_else_is_named(tmp_path: Path, text: str) -> None:
+    where = Settings(ledger=f"sqlite:///{tmp_path}/l.db")
+    (tmp_path / "l.db.pepper").write_text(text)
+    with pytest.raises(SettingError, match=r"l\.db\.pepper"):
+        pepper(where)
 
 
 async def test_a_key_has_a_prefix_160_random_bits_and_a_checksum() -> None:

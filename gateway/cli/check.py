@@ -11,7 +11,6 @@ from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.panel import Line, asked
 from gateway.cli.reached import agreed, catalog_of, ruled
-from gateway.cli.text import shortened
 from gateway.rules import RulesError
 from gateway.rules.model import Rules
 from gateway.settings import Settings
@@ -123,7 +122,7 @@ def _row(line: Line) -> tuple[str, ...]:
         line.currency,
         "?" if line.usable is None else str(line.usable),
         "?" if line.skipped is None else str(line.skipped),
-        f"answers, {line.ms} ms" if line.answers else shortened(line.why, 60),
+        f"answers, {line.ms} ms" if line.answers else "no answer",
     )
 
 

@@ -84,7 +84,7 @@ def list_(*, live: bool, offline: bool, rules: str | None, ledger: str | None, a
 
 def _row(line: Line) -> tuple[str, ...]:
     health = (
-        "not asked" if line.answers is None else f"answers, {line.ms} ms" if line.answers else shortened(line.why, 60)
+        "not asked" if line.answers is None else f"answers, {line.ms} ms" if line.answers else shortened(line.why, 80)
     )
     return (
         line.panel,

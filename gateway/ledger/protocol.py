@@ -39,6 +39,9 @@ class Ledger(Protocol):
     async def bind_currency(self, currency: str) -> None:
         """Fix the currency of all amounts at first use; a later, different one raises WrongState."""
 
+    async def bind_pepper(self, fingerprint: str) -> None:
+        """Fix what keys are hashed with at first use; a later, different one raises WrongState: it knows no key."""
+
     async def currency(self) -> str | None:
         """The currency that was fixed; None before the first use."""
         ...

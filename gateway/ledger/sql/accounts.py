@@ -28,6 +28,8 @@ _FIND_KEY = """
     FROM key AS k JOIN account AS a ON a.id = k.account WHERE k.hash = ? AND k.revoked_ms IS NULL"""
 
 _BIND = "INSERT INTO meta (name, value) VALUES ('currency', ?) ON CONFLICT (name) DO NOTHING"
+_BIND_PEPPER = "INSERT INTO meta (name, value) VALUES ('pepper', ?) ON CONFLICT (name) DO NOTHING"
+_PEPPER = "SELECT value FROM meta WHERE name = 'pepper'"
 _CURRENCY = "SELECT value FROM meta WHERE name = 'currency'"
 
 
@@ -36,6 +38,13 @@ def bind_currency(currency: str) -> Work[None]:
     [(bound,)] = yield _CURRENCY, ()
     if bound != currency:
         raise WrongState(f"currency: the amounts of this ledger are {bound}, not {currency}")
+
+
+def bind_pepper(fingerprint: str) -> Work[None]:
+    yield _BIND_PEPPER, (fingerprint,)
+    [(bound,)] = yield _PEPPER, ()
+    if bound != fingerprint:
+        raise WrongState("pepper: it is not the one that this ledger's keys were made with; put that one back")
 
 
 def currency() -> Work[str | None]:

@@ -45,6 +45,9 @@ class SQLLedger:
     async def bind_currency(self, currency: str) -> None:
         await self._database.write(accounts.bind_currency(currency))
 
+    async def bind_pepper(self, fingerprint: str) -> None:
+        await self._database.write(accounts.bind_pepper(fingerprint))
+
     async def currency(self) -> str | None:
         return await self._database.read(accounts.currency())
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from gateway.ledger.records import LedgerBusy, LedgerError, LedgerUnusable
 from gateway.ledger.sql.work import T, Work
 from gateway.ledger.sqlite import groups, schema
 from gateway.ledger.sqlite.connection import busy, connect
-from gateway.ledger.sqlite.lane import Lane
+from gateway.ledger.sqlite.lane import Lane, Outcome
 
 _READERS: Final = 3
 _WRITES: Final = 256  # at most so many transactions share a commit
@@ -24,12 +25,13 @@ class SQLite:
         self._path = path
         self._busy_ms = busy_ms
         self._connections: list[sqlite3.Connection] = []
+        self._opened: tuple[int, int] | None = None
         self._writer: Lane | None = None
         self._readers: Lane | None = None
 
     async def open(self, now_ms: int) -> None:
         await asyncio.to_thread(self._connect, now_ms)
-        self._writer = Lane("ledger-write", self._connections[:1], groups.commit, most=_WRITES)
+        self._writer = Lane("ledger-write", self._connections[:1], self._commit, most=_WRITES)
         self._readers = Lane("ledger-read", self._connections[1:], groups.look, most=_READS)
 
     async def close(self) -> None:
@@ -45,11 +47,19 @@ class SQLite:
     def write(self, work: Work[T]) -> asyncio.Future[T]:
         return _open(self._writer).submit(work)
 
+    def _commit(self, db: sqlite3.Connection, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
+        """Write, unless the file is gone or another stands in its place: what is written then would go with it."""
+        if _identity(self._path) != self._opened:
+            lost = LedgerBusy(f"{self._path}: it was removed or replaced; stop, put the ledger back, start")
+            return [(None, lost) for _ in works]
+        return groups.commit(db, works)
+
     def _connect(self, now_ms: int) -> None:
         try:
             writer = connect(self._path, busy_ms=self._busy_ms, writes=True)
             self._connections.append(writer)
             schema.migrate(writer, self._path, schema.migrations(), now_ms)
+            self._opened = _identity(self._path)
             for _ in range(_READERS):
                 self._connections.append(connect(self._path, busy_ms=self._busy_ms, writes=False))
         except sqlite3.Error as error:
@@ -65,6 +75,15 @@ class SQLite:
             if number == 0:
                 _checkpoint(db)
             db.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _open(lane: Lane | None) -> Lane:

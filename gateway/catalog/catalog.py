@@ -131,6 +131,11 @@ class Catalog:
         """Every panel's list is compiled, or was asked for once in vain."""
         return self._tried >= self.panels.keys()
 
+    @property
+    def complete(self) -> bool:
+        """Every panel has given a list at least once: what is not found then is not sold."""
+        return all(panel.snapshot is not None for panel in self.panels.values())
+
     async def until_ready(self) -> None:
         await self._settled.wait()
 

@@ -21,6 +21,10 @@ def replaced(path: Path) -> None:
     other.replace(path)
 
 
+def moved(path: Path, to: Path) -> None:
+    path.rename(to)
+
+
 @pytest.mark.parametrize("lose", [removed, replaced])
 async def test_a_file_that_was_removed_or_replaced_takes_no_order(
     kept: Ledger, path: Path, lose: Callable[[Path], None]
@@ -33,8 +37,8 @@ async def test_a_file_that_was_removed_or_replaced_takes_no_order(
 
 async def test_a_file_that_is_put_back_is_written_again(kept: Ledger, path: Path) -> None:
     aside = path.with_name("aside.db")
-    path.rename(aside)
+    moved(path, aside)
     with pytest.raises(LedgerBusy):
         await kept.create_account("shop")
-    aside.rename(path)
+    moved(aside, path)
     assert (await kept.create_account("shop")).name == "shop"

@@ -19,6 +19,9 @@ from providers.errors import Reason
 CHILDREN: Final = 1_000
 """Orders of a drip-feed or a subscription that are told of."""
 
+ENTRIES: Final = 20_000
+"""Entries of a list that are looked at: panels were seen to tell of all our orders, whatever was asked."""
+
 _SAID: Final = 300  # characters of a panel's words
 
 _WRAPPERS: Final = ("data", "result", "statuses", "refills", "orders")
@@ -105,7 +108,7 @@ def _told(
 
 def _listed(entries: Sequence[object], asked: Sequence[str], *, by: str) -> Iterator[tuple[str, object]]:
     wanted, names = frozenset(asked), (by, f"{by}_id", "id")
-    for entry in entries:
+    for entry in islice(entries, ENTRIES):
         if not isinstance(entry, dict):
             continue
         name = _named(entry, *names)
@@ -116,7 +119,7 @@ def _listed(entries: Sequence[object], asked: Sequence[str], *, by: str) -> Iter
 
 
 def _named(entry: Mapping[str, object], *names: str) -> str | None:
-    return next((name for key in names if (name := identifier(entry.get(key))) is not None), None)
+    return next((name for key in names if key in entry and (name := identifier(entry[key])) is not None), None)
 
 
 def _refusal(told: object) -> Refusal | None:

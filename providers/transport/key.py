@@ -85,6 +85,6 @@ def _escaped(key: str) -> re.Pattern[str]:
 def _letter(letter: str) -> tuple[str, ...]:
     code, plain = ord(letter), re.escape(letter)
     utf16, utf8 = letter.encode("utf-16-be").hex(), letter.encode().hex()
-    json = "".join(rf"\\+u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4))
+    json = "".join(rf"\\{{1,4}}u{utf16[at : at + 4]}" for at in range(0, len(utf16), 4))
     url = "".join(f"%{utf8[at : at + 2]}" for at in range(0, len(utf8), 2))
-    return rf"\\*{plain}", json, url, f"&#0*{code};", f"&#x0*{code:x};"
+    return rf"\\{{0,4}}{plain}", json, url, f"&#0{{0,6}}{code};", f"&#x0{{0,6}}{code:x};"

@@ -8,6 +8,7 @@ import pytest
 
 from providers import PROVIDERS
 from providers.api_v2 import APIv2
+from providers.api_v2.placed import ordered_in
 from providers.base import (
     Action,
     Added,
@@ -303,6 +304,15 @@ async def test_a_no_without_an_id_is_a_no(body: bytes) -> None:
         await panel(body, 403, CHALLENGED).add(ORDER)
     with pytest.raises(Unsent):
         await panel(body, 521, CLOUDFLARE).add(ORDER)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b'"order":', b"order #", b'"order"' + b" " * 999, b'"order"' + b"\\" * 999, b'"order":' + b"a" * 999, b":"],
+)
+def test_no_page_makes_the_search_for_an_id_long(piece: bytes) -> None:
+    page = (b'<html>"order"' + piece * 65_536)[:65_536]
+    assert not ordered_in(page)
 
 
 async def test_an_id_deep_in_a_known_no_leaves_the_order_unknown() -> None:

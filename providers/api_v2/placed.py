@@ -15,7 +15,8 @@ BARE: Final = 1000
 
 _ORDER_NAMES: Final = frozenset({"order", "orderid", "orders"})
 _ORDER_WRITTEN: Final = re.compile(
-    rb"""(?:["'\[<]|&quot;)order_?(?:id)?s?(?:\\{0,4}["'\]>]|&quot;)\s{0,20}[:=>]{0,3}[\s"'\\\[{]{0,20}(?:&quot;)?[a-z_-]{0,64}[0-9]"""
+    rb"""(?:["'\[<]|&quot;)order_?(?:id)?s?(?:\\{0,4}["'\]>]|&quot;)"""
+    rb"""\s{0,20}[:=>]{0,3}[\s"'\\\[{]{0,20}(?:&quot;)?[a-z_-]{0,64}[0-9]"""
     rb"""|\border(?:[ _-]?id\s{0,9}[:=]|\s{0,9}\#)\s{0,9}\#?[0-9]""",
     re.IGNORECASE,
 )

@@ -36,6 +36,14 @@ def configure(kind: str, secrets: Iterable[str], *, level: int = logging.INFO) -
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[_Libraries()], level=logging.WARNING, force=True)
+
+
+class _Libraries(logging.Handler):
+    """What libraries log goes the same way as our own lines, so that no secret passes by the blotting."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger().log(record.levelno, record.name, what=record.getMessage(), exc_info=record.exc_info)
 
 
 def _blot(value: object, hidden: tuple[str, ...]) -> object:

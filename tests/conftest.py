@@ -16,6 +16,8 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True)
 def _logs_as_they_were() -> None:
     """A test may configure logging; the next one starts from here."""
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not type(handler).__module__.startswith("gateway")]
     structlog.reset_defaults()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
 

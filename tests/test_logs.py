@@ -42,3 +42,14 @@ def test_lines_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str
     logs.configure("json", [], level=logging.WARNING)
     structlog.get_logger().info("quiet")
     assert _lines(capsys) == []
+
+
+def test_what_a_library_logs_is_blotted_out_as_well(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("json", ["s3cret-key"])
+    try:
+        raise ValueError("key s3cret-key")
+    except ValueError:
+        logging.getLogger("asyncio").exception("Task exception was never retrieved: %s", "s3cret-key")
+    (line,) = _lines(capsys)
+    assert "s3cret-key" not in line
+    assert json.loads(line)["event"] == "asyncio"

@@ -1,7 +1,7 @@
 """panelmux order list."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -54,6 +54,10 @@ class _Word(click.Choice[str]):
         return super().convert("Canceled" if str(value).lower() == "cancelled" else value, param, ctx)
 
 
+_SOME: Final = 50
+_ALL: Final = 10_000
+
+
 @click.command(
     "list",
     cls=Leaf,
@@ -66,14 +70,17 @@ class _Word(click.Choice[str]):
 )
 @click.option("--account", metavar="NAME", help="Only this account's.")
 @click.option("--unknown", is_flag=True, help="Only orders that a panel may have taken and did not confirm.")
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1, _ALL), help="The newest so many.  [default: 50; all unknown ones]")
 @ledger_option
 @json_option
 def list_(
-    *, status: str | None, account: str | None, unknown: bool, limit: int, ledger: str | None, as_json: bool
+    *, status: str | None, account: str | None, unknown: bool, limit: int | None, ledger: str | None, as_json: bool
 ) -> None:
     """Orders, newest first."""
-    lines = asyncio.run(_lines(settled(ledger=ledger).ledger, status, account, unknown, limit))
+    most = limit or (_ALL if unknown else _SOME)
+    lines = asyncio.run(_lines(settled(ledger=ledger).ledger, status, account, unknown, most))
+    if len(lines) == most:
+        output.say(f"the newest {most}; --limit shows more")
     if as_json:
         output.document(lines)
         return

@@ -63,6 +63,26 @@ async def test_it_is_not_ready_before_its_first_catalogue_and_refuses_orders_for
         assert told == {"error": "Service is under maintenance, please try again later"}
 
 
+async def test_a_panel_that_was_never_heard_of_makes_no_service_of_its_list_incorrect(tmp_path: Path) -> None:
+    silent, good = sandbox(), Sandbox("p2", key="panel-key", catalogue=wares.services())
+    async with silent.serve() as one, good.serve() as two:
+        silent.stop_listening()
+        both = Rules(
+            panels={"p1": panel(one), "p2": panel(two)},
+            services={
+                1: Service(routes=(Route(panel="p2", service="1"),)),
+                2: Service(routes=(Route(panel="p2", service="x"),)),
+            },
+            publish=(Publish(panel="p1"),),
+        )
+        async with selling(both, tmp_path) as shop:
+            await shop.gateway.catalog.until_ready()
+            later = {"error": "Service is under maintenance, please try again later"}
+            assert await shop.call("add", service=5, link=wares.LINK, quantity=20) == later
+            assert await shop.call("add", service=2, link=wares.LINK, quantity=20) == {"error": "Incorrect service ID"}
+            assert "order" in await shop.call("add", service=1, link=wares.LINK, quantity=20)
+
+
 async def test_what_it_counted_is_for_this_machine_alone(tmp_path: Path) -> None:
     async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
         where = shop.url.removesuffix("/api/v2") + "/metrics"

@@ -98,12 +98,15 @@ class Accounts:
 class Catalog:
     def __init__(self, *rows: Service) -> None:
         self.version = 1
-        self.ready = True
+        self.silent = False
         self.rows = rows
         self.written = 0
 
     def service(self, id: int) -> Service | None:
         return next((row for row in self.rows if row.id == id), None)
+
+    def undecided(self, id: int) -> bool:
+        return self.silent and self.service(id) is None
 
     def services(self) -> Sequence[Service]:
         self.written += 1
@@ -495,7 +498,7 @@ async def test_a_refused_add_says_why_in_the_fields_words_and_orders_nothing(
 
 
 async def test_before_the_first_catalogue_a_service_is_not_called_incorrect(shop: Shop) -> None:
-    shop.house.catalog.ready = False
+    shop.house.catalog.silent = True
     later = {"error": "Service is under maintenance, please try again later"}
     assert await shop.call("add", service=9, link=LINK, quantity=100) == later
     assert await shop.call("add", service="x", link=LINK, quantity=100) == {"error": "Incorrect service ID"}

@@ -69,14 +69,13 @@ class Site:
 
 async def _all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *pieces: bytes) -> bytes:
     got = b""
-    try:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-        while chunk := await reader.read(65_536):
-            got += chunk
-    except ConnectionError:
-        pass
+    with contextlib.suppress(ConnectionError):
+        async with asyncio.timeout(QUIET_S / 2):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+            while chunk := await reader.read(65_536):
+                got += chunk
     return got
 
 
@@ -304,6 +303,7 @@ async def test_a_second_signal_is_heard_when_only_orders_are_left_to_wait_for(tm
     with structlog.testing.capture_logs() as logs:
         async with asyncio.timeout(QUIET_S / 2), buying(tmp_path, drain_s=QUIET_S, sync_wait_s=0.1) as shop:
             _interrupt()
+            await until(lambda: _true(_events(logs, "stopping")))
             second = asyncio.create_task(again(shop))
         await second
     assert [told["unknown"] for told in _events(logs, "stop")] == [1]

@@ -63,7 +63,7 @@ class Actions:
         service = self._catalog.service(id) if id else None
         if service is not None:
             return service
-        if id and not self._catalog.ready:
+        if id and self._catalog.undecided(id):
             raise Busy
         raise wrong("service")
 

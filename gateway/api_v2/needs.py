@@ -22,9 +22,8 @@ class Catalog(Protocol):
         """Another number whenever what is sold has changed."""
         ...
 
-    @property
-    def ready(self) -> bool:
-        """Whether a service that is not found is not sold, and not merely not known yet."""
+    def undecided(self, id: int, /) -> bool:
+        """Whether a service that is not found may yet be sold, once a silent panel is heard of."""
         ...
 
     def service(self, id: int, /) -> Service | None: ...

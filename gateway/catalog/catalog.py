@@ -131,10 +131,11 @@ class Catalog:
         """Every panel's list is compiled, or was asked for once in vain."""
         return self._tried >= self.panels.keys()
 
-    @property
-    def complete(self) -> bool:
-        """Every panel has given a list at least once: what is not found then is not sold."""
-        return all(panel.snapshot is not None for panel in self.panels.values())
+    def undecided(self, id: int) -> bool:
+        """Whether a panel that was never heard of may sell under this id: not found is not yet the same as not sold."""
+        ours = self.rules.services.get(id)
+        names = {route.panel for route in ours.routes} if ours else {entry.panel for entry in self.rules.publish}
+        return any(panel.snapshot is None for name, panel in self.panels.items() if name in names)
 
     async def until_ready(self) -> None:
         await self._settled.wait()

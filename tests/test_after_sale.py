@@ -12,6 +12,7 @@ import pytest
 
 from gateway.ledger.records import LedgerBusy
 from gateway.rules.model import Publish, Rules
+from providers.errors import Unanswered
 from providers.sandbox import Sandbox, Tempo
 from tests import wares
 from tests.running import Selling, panel, selling, until
@@ -323,3 +324,77 @@ async def test_nothing_can_be_asked_of_an_order_that_is_not_ones_own(shop: Shop)
     assert await shop.call("refill", order=order) == wrong
     assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": wrong}]
     assert shop.box.sends["refill"] + shop.box.sends["cancel"] == 0
+
+
+# --- what is under way
+
+
+async def test_customers_who_ask_about_refills_at_once_share_one_call(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await shop.completed()
+    refill = (await shop.call("refill", order=order))["refill"]
+    monkeypatch.setattr("gateway.orders.requests._FRESH_S", 0.0)
+    shop.box.faults = "refill_status:delay_before=0.3"
+    told = await asyncio.gather(*(shop.call("refill_status", refill=refill) for _ in range(10)))
+    assert {one["status"] for one in told} <= {"Pending", "In progress", "Completed"}
+    assert shop.box.sends["refill_status"] == 1
+
+
+async def test_a_panel_that_did_not_answer_about_refills_is_left_alone_for_a_while(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await shop.completed()
+    refill = (await shop.call("refill", order=order))["refill"]
+    gateway = shop.selling.gateway
+    asked = 0
+
+    async def silent(_refills: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise Unanswered("silence", panel="p1", action="refill_status")
+
+    monkeypatch.setattr(gateway.panels["p1"].provider, "refill_status", silent)
+    monkeypatch.setattr("gateway.orders.requests._FRESH_S", 0.0)  # so that this refill is stale
+    assert await shop.call("refill_status", refill=refill) == {"status": "Pending"}
+    monkeypatch.setattr("gateway.orders.requests._FRESH_S", 600.0)
+    gateway.orders._requests._silent["p1"] = time.monotonic() + 600
+    monkeypatch.setattr(gateway.orders._requests, "_now_ms", lambda: 10**15)
+    assert await shop.call("refill_status", refill=refill) == {"status": "Pending"}
+    assert asked == 1
+
+
+async def test_a_stop_does_not_wait_for_a_panel_that_never_answers_a_cancel(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.orders.requests._ASK_S", 0.05)
+    order = await shop.bought()
+    shop.box.faults = "cancel:silence"
+    asking = asyncio.create_task(shop.call("cancel", orders=order))
+
+    async def passed_on() -> bool:
+        return shop.box.sends["cancel"] == 1
+
+    await until(passed_on)
+    await shop.selling.gateway.orders.drain(0.05, asyncio.Event())
+    asking.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asking
+    assert shop.selling.gateway.orders._requests._tasks == set()
+
+
+async def test_a_ledger_that_is_busy_takes_no_answer_from_a_customer(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.orders.requests._FRESH_S", 0.0)
+    order = await shop.completed()
+    refill = (await shop.call("refill", order=order))["refill"]
+    open_order = await shop.bought(link="https://x.example/p/2")
+
+    async def busy(*_: object, **__: object) -> None:
+        raise LedgerBusy("locked")
+
+    monkeypatch.setattr(shop.selling.gateway.ledger, "settle_refill", busy)
+    monkeypatch.setattr(shop.selling.gateway.ledger, "cancel_asked", busy)
+    assert set(await shop.call("refill_status", refill=refill)) == {"status"}
+    assert await shop.call("cancel", orders=open_order) == [{"order": open_order, "cancel": 1}]

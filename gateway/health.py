@@ -95,6 +95,8 @@ def observed(
     An outcome that comes while the circuit is open, before a probe is due, was on its way when it opened: it counts,
     but neither closes the circuit nor lengthens the pause.
     """
+    if isinstance(error, Full):
+        return health  # nothing was sent: the panel had no part in it
     failed = error is not None and counts_as_failure(error)
     health = _counted(health, failed=failed, latency_s=latency_s, now=now)
     if isinstance(error, Throttled) and error.retry_after_s is not None:

@@ -306,6 +306,34 @@ async def test_a_cancel_asked_for_many_times_at_once_is_passed_on_once(shop: Sho
     assert (await shop.events(order)).count("cancel_asked") == 1
 
 
+async def test_a_cancel_that_was_not_passed_on_is_passed_on_the_next_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = await shop.bought()
+    shop.box.faults = "status:silence"
+    live, failures = shop.selling.gateway.ledger.live, iter([LedgerBusy("locked")])
+
+    async def busy_at_first(orders: Any) -> Any:
+        failure = next(failures, None)
+        if failure is not None:
+            raise failure
+        return await live(orders)
+
+    monkeypatch.setattr(shop.selling.gateway.ledger, "live", busy_at_first)
+    with pytest.raises(AssertionError, match="500"):  # silence, and a shop asks again
+        await shop.call("cancel", orders=order)
+    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": 1}]
+    assert shop.box.sends["cancel"] == 1
+
+
+async def test_a_cancel_that_was_refused_may_be_asked_for_again(shop: Shop) -> None:
+    order = await shop.bought()
+    shop.box.faults = "status:silence, cancel:1:error_before=Order cannot be canceled"
+    refused = [{"order": order, "cancel": {"error": "Order cannot be canceled"}}]
+    assert await shop.call("cancel", orders=order) in (refused, [{"order": order, "cancel": LATER}])
+    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": 1}]
+
+
 async def test_many_cancels_go_to_the_panel_in_one_call(shop: Shop) -> None:
     orders = [await shop.bought(link=f"https://x.example/p/{number}") for number in range(3)]
     told = await shop.call("cancel", orders=",".join(map(str, orders)))

@@ -158,6 +158,27 @@ async def test_two_programs_do_not_sell_from_one_ledger(tmp_path: Path) -> None:
         pass
 
 
+async def test_a_ledger_with_a_second_name_is_not_sold_from(tmp_path: Path) -> None:
+    async with Gateway(settings(tmp_path), Rules(panels={})):
+        pass
+    (tmp_path / "other.db").hardlink_to(tmp_path / "panelmux.db")
+    with pytest.raises(LedgerInUse, match="hard link"):
+        Lock(f"sqlite:///{tmp_path}/other.db").take()
+
+
+async def test_nothing_is_bought_after_a_stop_has_cut_what_was_open(tmp_path: Path) -> None:
+    box = sandbox()
+    async with box.serve() as url, selling(rules(url), tmp_path) as shop:
+        await shop.gateway.catalog.until_ready()
+        told = await shop.call("add", service=1, link=wares.LINK, quantity=20)
+        await shop.gateway.orders.drain(0.01, asyncio.Event())
+        busy = {"error": "Service is under maintenance, please try again later"}
+        assert await shop.call("add", service=1, link=wares.LINK, quantity=20) == busy
+        assert await shop.call("cancel", orders=told["order"]) == busy
+        assert box.sends["add"] == 1
+        assert box.sends["cancel"] == 0
+
+
 async def test_a_lock_given_back_twice_is_given_back(tmp_path: Path) -> None:
     lock = Lock(f"sqlite:///{tmp_path}/l.db")
     lock.give_back()
@@ -171,7 +192,7 @@ async def test_a_link_to_a_ledger_is_locked_with_it_and_a_like_name_is_not(tmp_p
     (tmp_path / "linked").symlink_to(tmp_path / "panelmux.prod")
     lock = Lock(f"sqlite:///{tmp_path}/panelmux.prod")
     lock.take()
-    with pytest.raises(LedgerInUse, match=r"panelmux\.prod\.lock"):
+    with pytest.raises(LedgerInUse, match=r"panelmux\.prod: "):
         Lock(f"sqlite:///{tmp_path}/linked").take()
     other = Lock(f"sqlite:///{tmp_path}/panelmux.test")
     other.take()

@@ -151,6 +151,14 @@ class TestCircuit:
         await panel.read_balance()
         assert panel.closed(clock())
 
+    def test_our_own_limits_say_nothing_for_the_panel_either(self, panel: Panel, clock: Clock) -> None:
+        for _ in range(5):
+            panel.noted("add", SILENCE, 0.1)
+        clock.now += 5
+        panel.noted("balance", Full("no turn within 5 s", panel="alpha", action="balance"), 5.0)
+        assert not panel.closed(clock())
+        assert panel.probe_due(clock())
+
     def test_our_own_limits_are_not_held_against_the_panel(self, panel: Panel, clock: Clock) -> None:
         for _ in range(20):
             panel.noted("add", Full("16 calls in flight", panel="alpha", action="add"), 5.0)

@@ -27,7 +27,7 @@ class Unclear(msgspec.Struct, frozen=True):
 
 def observed(order: Order, told: Status) -> Order | Unclear:
     """The order after the panel said `told` of it: the very same if nothing follows."""
-    if told.status is None or order.status is OrderStatus.CANCELED:
+    if told.status is None or (order.status is OrderStatus.CANCELED and told.status is not OrderStatus.CANCELED):
         return order
     remains = _remains(order, told)
     if told.status is OrderStatus.PARTIAL and order.status is not OrderStatus.PARTIAL:

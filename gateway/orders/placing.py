@@ -63,6 +63,7 @@ class Placing:
         self._catalog = catalog
         self._metrics = metrics
         self._clock = clock
+        self._stopped = False
         self._buying: set[asyncio.Task[None]] = set()
         self._writing: set[asyncio.Task[int | None]] = set()
 
@@ -73,6 +74,8 @@ class Placing:
             NotEnoughFunds, Busy: nothing was written or sent.
             Refused, NotSold: every panel that was asked said no; the hold is given back.
         """
+        if self._stopped:
+            raise Busy
         task = asyncio.create_task(self._place(purchase), name="place")
         self._buying.add(task)
         task.add_done_callback(self._buying.discard)
@@ -97,6 +100,7 @@ class Placing:
             pass
         finally:
             hurried.cancel()
+        self._stopped = True
         late = set(self._buying)
         for task in late:
             task.cancel()

@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import structlog
 
 from gateway.catalog import Catalog
+from gateway.errors import Busy
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, LedgerBusy, LedgerError, Live, Order, Refill
 from gateway.panels import Panel
@@ -17,6 +18,7 @@ from providers.errors import ProviderError, Unanswered
 
 _log = structlog.get_logger()
 _T = TypeVar("_T")
+_Canceling: TypeAlias = asyncio.Task[Mapping[int, str | None]]
 
 _NO_REFILL: Final = "Refill is disabled for this service"
 _NOT_COMPLETED: Final = "The order is not completed"
@@ -49,10 +51,12 @@ class Requests:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._looking: dict[str, asyncio.Task[None]] = {}  # by panel: who asks it about refills now
         self._silent: dict[str, float] = {}  # by panel: until when it is not asked, for it did not answer
-        self._canceling: dict[int, float] = {}  # by order: when a cancel was passed on
+        self._canceling: dict[int, tuple[float, _Canceling]] = {}  # by order: since when, and who
+        self._stopped = False
 
     async def stop(self) -> None:
-        """Give what is under way a moment, then end it."""
+        """Give what is under way a moment, then end it; nothing is begun after that."""
+        self._stopped = True
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=_ASK_S)
             for task in late:
@@ -61,6 +65,9 @@ class Requests:
 
     def _begun(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """A task that no customer's request owns."""
+        if self._stopped:
+            work.close()
+            raise Busy
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -186,24 +193,35 @@ class Requests:
         """Ask the panels to cancel; None = requested. Only a later status says that it came to pass, and refunds."""
         orders = await self._ledger.orders(account.id, ids)
         answers: dict[int, str | None] = {}
+        asked: dict[int, _Canceling] = {}
         able = []
         for order in orders.values():
             if not order.cancel or order.status in FINISHED:
                 answers[order.id] = _NO_CANCEL
-            elif self._clock() - self._canceling.get(order.id, -_CANCELING_S) < _CANCELING_S:
-                answers[order.id] = None
             else:
                 answers[order.id] = _LATER  # unless a panel says better
                 able.append(order)
+        for panel, group in await self._by_panel(able):
+            asked |= {live.order: known for live in group if (known := self._asked_lately(live.order)) is not None}
+            fresh = [live for live in group if live.order not in asked]
+            if fresh:
+                task = self._begun(self._cancel_at(panel, fresh))
+                asked |= dict.fromkeys([live.order for live in fresh], task)
+                self._canceling |= {live.order: (self._clock(), task) for live in fresh}
+        for order_id, task in asked.items():
+            answers[order_id] = (await asyncio.shield(task)).get(order_id, _LATER)
+        return answers
+
+    def _asked_lately(self, order: int) -> _Canceling | None:
+        """Who passes a cancel of this order on, or did so a moment ago and was heard: it is not passed on twice."""
         if len(self._canceling) > _CANCELING_MOST:
             self._canceling.clear()
-        self._canceling |= dict.fromkeys([order.id for order in able], self._clock())
-        for panel, group in await self._by_panel(able):
-            answers |= await asyncio.shield(self._begun(self._cancel_at(panel, group)))
-        for order in able:
-            if answers[order.id] is not None:
-                self._canceling.pop(order.id, None)
-        return answers
+        since, task = self._canceling.get(order, (0.0, None))
+        if task is None or self._clock() - since >= _CANCELING_S:
+            return None
+        if task.done() and (task.cancelled() or task.exception() is not None or task.result().get(order) is not None):
+            return None
+        return task
 
     async def _cancel_at(self, panel: Panel, group: Sequence[Live]) -> Mapping[int, str | None]:
         began = self._clock()

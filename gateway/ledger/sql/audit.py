@@ -44,6 +44,7 @@ _MONEY = """
     ) AS m ON m.order_id = o.id
     WHERE COALESCE(m.held, 0) <> CASE WHEN a.state IN ('sending', 'unknown') THEN o.charge ELSE 0 END
        OR COALESCE(m.sales, 0) <> CASE WHEN a.state = 'accepted' THEN o.charge - o.refunded ELSE 0 END
+       OR (o.status = 'Canceled' AND o.charge > 0 AND o.charge >= o.units AND o.refunded = 0)
     ORDER BY o.id LIMIT ?"""
 
 

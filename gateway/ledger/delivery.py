@@ -3,7 +3,9 @@
 Silence gives nothing back: a word no table knows, a Partial that does not say what remains. A finished order is
 changed by a refund alone, so Completed may still become Partial or Canceled, and nothing else. An order of one unit,
 as those priced per order are, is undelivered as a whole as soon as anything remains of it. Canceled gives all back,
-unless the panel says that a part was delivered: most say that 0, nothing or all remains of what they cancel.
+unless the panel says that a part was delivered: most say that 0, nothing or all remains of what they cancel. Of a
+subscription each child order is one post delivered; one that ends with nothing known of its posts gives nothing back by
+itself, or its customer could have all posts but the last for nothing.
 """
 
 from decimal import Decimal
@@ -14,8 +16,11 @@ import msgspec
 from gateway.ledger.records import Order
 from gateway.money import amount, steps
 from providers.base import FINISHED, OrderStatus, Status
+from providers.service_types import Subscriptions
 
 _GIVING_BACK: Final = frozenset({OrderStatus.PARTIAL, OrderStatus.CANCELED})
+_ENDING: Final = frozenset({OrderStatus.PARTIAL, OrderStatus.CANCELED, OrderStatus.EXPIRED})
+_SUBSCRIPTION: Final = Subscriptions.type
 _MOST: Final = 2**63  # no count of a panel's is too long for a database
 
 
@@ -35,7 +40,10 @@ def observed(order: Order, told: Status) -> Order | Unclear:
             return Unclear("Partial without remains")
         if order.units == 0:
             return Unclear("Partial of an order without a number of units")
-    refunded = max(order.refunded, _undelivered(order, told.status, remains))
+    back = _unposted(order, told) if order.type == _SUBSCRIPTION else _undelivered(order, told.status, remains)
+    if back is None:
+        return Unclear(f"{told.status} without its posts")
+    refunded = max(order.refunded, back)
     if order.status in FINISHED and (told.status not in _GIVING_BACK or refunded == order.refunded):
         return order
     return msgspec.structs.replace(
@@ -60,6 +68,20 @@ def _undelivered(order: Order, status: OrderStatus, remains: int | None) -> Deci
     if remains is None or not order.units:
         return amount(0)
     return amount(steps(order.charge) * remains // order.units)
+
+
+def _unposted(order: Order, told: Status) -> Decimal | None:
+    """What a subscription's charge was for and was not posted when it ended; None where the panel does not say."""
+    if told.status not in _ENDING or not order.units:
+        return amount(0)
+    known = told.posts is not None or told.expiry is not None or told.orders or order.children
+    posts = order.units // order.quantity
+    if known:
+        left = max(posts - len(told.orders or order.children), 0)
+        return amount(steps(order.charge) * left // posts)
+    if not told.remains or told.remains < 0:
+        return None
+    return amount(steps(order.charge) * min(told.remains, order.units) // order.units)
 
 
 def _remains(order: Order, told: Status) -> int | None:

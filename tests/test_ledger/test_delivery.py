@@ -211,3 +211,29 @@ async def test_a_cancel_that_the_panel_noted_moves_no_money(ledger: Ledger) -> N
     order = await ledger.order(placed.order)
     assert order is not None
     assert (order.status, order.refunded) == (PENDING, ZERO)
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "ends", "refunded"),
+    [
+        (CANCELED, {"posts": 30, "orders": ("1", "2", "3")}, CANCELED, "2.7"),
+        (CANCELED, {"posts": 30, "orders": tuple(map(str, range(29)))}, CANCELED, "0.1"),
+        (CANCELED, {"expiry": ""}, CANCELED, "3"),
+        (EXPIRED, {"posts": 30, "orders": ("1",)}, EXPIRED, "2.9"),
+        (EXPIRED, {"posts": 30, "orders": tuple(map(str, range(40)))}, EXPIRED, "0"),
+        (CANCELED, {"remains": 100}, CANCELED, "1"),
+        (CANCELED, {"remains": 10**30}, CANCELED, "3"),
+        (CANCELED, {}, PENDING, "0"),
+        (CANCELED, {"remains": 0}, PENDING, "0"),
+        (DONE, {"posts": 30, "orders": ("1",)}, DONE, "0"),
+    ],
+)
+async def test_a_subscription_that_ends_gives_back_the_posts_that_never_came(
+    ledger: Ledger, status: OrderStatus, more: dict[str, Any], ends: OrderStatus, refunded: str
+) -> None:
+    account = await funded(ledger)
+    subscription: dict[str, Any] = {"type": "Subscriptions", "quantity": 10, "units": 300, "charge": Decimal(3)}
+    placed = await bought(ledger, account, **subscription)
+    order = await ledger.observe(placed.order, told(status, **more), next_ms=None)
+    assert (order.status, order.refunded) == (ends, Decimal(refunded))
+    assert (await ledger.totals()).wrong == ()

@@ -37,7 +37,8 @@ def document(body: bytes) -> object:
 
 
 _NOTHING: Final = frozenset({"", "0", "false", "null", "none", "no"})
-_FAILED: Final = frozenset({"error", "fail", "failed", "false"})
+_FAILED: Final = frozenset({"error", "fail", "failed", "failure", "false", "0"})
+_WENT_WELL: Final = frozenset({"ok", "success", "created", "accepted"})
 _TEXTS: Final = ("error", "message", "msg", "pesan", "detail", "text", "name", "data")
 
 
@@ -58,17 +59,37 @@ def failure(document: object, *, http_ok: bool = True) -> str | None:
     for name, value in document.items():
         if name.lower() in {"error", "errors"} and (text := _text(value, document)) is not None:
             return text
-    if http_ok and not _says_no(document):
-        return None
-    return _first(document)
+    if not http_ok:
+        return _first(document) or _text(document.get("title"))
+    return _first(document) if says_no(document) else None
 
 
-def _says_no(document: Mapping[str, object]) -> bool:
+def coded(document: Mapping[str, object]) -> bool:
+    """Whether a code says no: `"code": 429`, `"status": "403"`, `"code": "LIMITED"`."""
+    code = document.get("code")
+    if isinstance(code, str) and code.strip().lower() not in _WENT_WELL and any(map(str.isalpha, code)):
+        return True
+    return any(_of_http(document.get(name)) for name in ("code", "statusCode", "status"))
+
+
+def _of_http(code: object) -> bool:
+    text = str(code).strip() if isinstance(code, int | str) else ""
+    return len(text) == len("404") and text.isascii() and text.isdecimal() and text[0] in "45"
+
+
+def says_no(document: Mapping[str, object]) -> bool:
+    """Whether the envelope says no, with or without words."""
     names = ["success", "result", "ok"]
     if not document.keys() & {"charge", "remains", "start_count"}:  # with them, the status is an order's
         names.append("status")
     said = [document.get(name) for name in names]
-    return any(word is False or (isinstance(word, str) and word.strip().lower() in _FAILED) for word in said)
+    if any(_of_http(document.get(name)) for name in ("code", "statusCode", *names[3:])):
+        return True
+    return any(word == 0 if isinstance(word, int) else _fails(word) for word in said)
+
+
+def _fails(word: object) -> bool:
+    return isinstance(word, str) and word.strip().lower() in _FAILED
 
 
 def _text(value: object, around: Mapping[str, object] | None = None, *, deep: int = 3) -> str | None:

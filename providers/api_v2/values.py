@@ -6,7 +6,7 @@ from typing import Final
 
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,2})?")
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_NO_ID: Final = re.compile(r"-?0+|-[0-9]+")
+_NO_ID: Final = re.compile(r"-?0+|-[0-9]+|[_-]+")
 _WORDS: Final = frozenset(
     {"null", "none", "nil", "nan", "undefined", "true", "false", "ok", "success", "error", "fail", "failed"}
 )
@@ -54,7 +54,8 @@ def charge(raw: object) -> Decimal | None:
 
 
 def identifier(raw: object) -> str | None:
-    """Read a panel's id as text, or None: at most 64 letters, digits, `_`, `-`; neither zero, negative, nor a word.
+    """Read a panel's id as text, or None: at most 64 letters, digits, `_`, `-`; not zero, negative, a word
+    such as `null`, nor mere dashes.
 
     >>> identifier(23501), identifier("ord_01H"), identifier(0), identifier("1 2"), identifier(True), identifier("-5")
     ('23501', 'ord_01H', None, None, None, None)

@@ -1,7 +1,8 @@
 """What panels write when they say no, and what each of it means: a table, never a guess.
 
-A text counts when it stands here as a whole (case, white space and a last dot apart), begins with a listed beginning
-or fits a listed pattern. `_BEFORE_ORDERS` are written before an order can come into being, so they prove that `add`
+A text counts when it stands here as a whole (case, white space and a last dot apart), begins with a listed beginning,
+fits a listed pattern, or goes on after a listed text with a number or a punctuation mark and names no order.
+`_BEFORE_ORDERS` are written before an order can come into being, so they prove that `add`
 did nothing. The others prove nothing about an `add`: some panels write "Failed to create order" after they bought.
 """
 
@@ -12,6 +13,7 @@ from typing import Final
 import msgspec
 
 from providers.errors import Reason
+from providers.service_types import TYPES
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -193,11 +195,6 @@ _BEGINNINGS: Final[Mapping[Reason, tuple[str, ...]]] = {
 _PATTERNS: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.QUANTITY: (r"quantity must be between \S+ and \S+",),
     Reason.REQUEST: (r"incorrect request: unknown action '[^']*'", r"invalid action: \w+"),
-    Reason.COMMENTS: (  # one field of a type, named as in the form
-        r"incorrect (keywords|comments|usernames|username|hashtags|hashtag|media|answer_number|groups)",
-        r"incorrect (country|device|type_of_traffic|google_keyword|referring_url)",
-        r"incorrect (min|max|posts|old_posts|delay|expiry)",
-    ),
     Reason.RATE_LIMIT: (
         r"too many requests\. limit \d+/\w+",
         r"too many failed authentication attempts\. blocked for \d+ seconds",
@@ -266,7 +263,16 @@ def _folded(text: str) -> str:
     return " ".join(text.split()).casefold().removesuffix(".")
 
 
+_FIELDS: Final = {
+    _folded(f"Incorrect {written}"): Word(Reason.COMMENTS, True)
+    for kind in TYPES.values()
+    for field in kind.__struct_fields__
+    for written in (field, field.replace("_", " "))
+}
+"""One field of a type, named as in the form."""
+
 _EXACT: Final[Mapping[str, Word]] = {
+    **_FIELDS,
     **{_folded(text): Word(why, False) for why, texts in _ABOUT_OTHER_ACTIONS.items() for text in texts},
     **{_folded(text): Word(why, True) for why, texts in _BEFORE_ORDERS.items() for text in texts},
 }
@@ -274,6 +280,15 @@ _STARTS: Final = tuple((_folded(text), Word(why, True)) for why, texts in _BEGIN
 _FORMS: Final = (
     *((re.compile(form), Word(why, True)) for why, forms in _PATTERNS.items() for form in forms),
     (re.compile(r"error\.refill_\w+"), Word(Reason.REFILL, False)),
+)
+
+_LONGEST: Final = max(map(len, _EXACT))
+_GOES_ON: Final = re.compile(r"[.:,(]| \W{0,3}(?:[a-z]{1,3} ?)?[0-9]| [-(]")
+"""After a known text: more words would turn its sense, as in "no money left to refund"."""
+
+_OF_AN_ORDER: Final = re.compile(
+    r"order[ _-]{0,3}(?:id|number|no|uuid)?[ :=.,#(-]{0,9}[a-z_-]{0,20}[0-9]"
+    r"|orders?\b.{0,60}\b(?:accepted|created|delayed|pending|placed|queued|received)\b"
 )
 
 
@@ -284,6 +299,8 @@ def known(text: str) -> Word | None:
     Word(reason=<Reason.SERVICE: 'service'>, settles_add=True)
     >>> known("Failed to create order"), known("Order failed")
     (Word(reason=<Reason.OTHER: 'other'>, settles_add=False), None)
+    >>> known("Not enough funds. Need $1.20"), known("Not enough funds. Order ID: 5")
+    (Word(reason=<Reason.FUNDS: 'funds'>, settles_add=True), None)
     """
     folded = _folded(text)
     if (word := _EXACT.get(folded)) is not None:
@@ -291,4 +308,13 @@ def known(text: str) -> Word | None:
     for start, word in _STARTS:
         if folded.startswith(start):
             return word
-    return next((word for form, word in _FORMS if form.fullmatch(folded)), None)
+    fitting = next((word for form, word in _FORMS if form.fullmatch(folded)), None)
+    return fitting or _beginning(folded)
+
+
+def _beginning(folded: str) -> Word | None:
+    """What the longest known text means that `folded` begins with, if the rest cannot turn its sense."""
+    for end in range(min(len(folded) - 1, _LONGEST), 0, -1):
+        if folded[end] in ".:,( " and (word := _EXACT.get(folded[:end])) is not None:
+            return word if _GOES_ON.match(folded, end) and not _OF_AN_ORDER.search(folded) else None
+    return None

@@ -6,5 +6,5 @@ from tests.certificates import Authority
 
 
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
+def authority() -> Authority:
+    return Authority()

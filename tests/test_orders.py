@@ -16,6 +16,7 @@ from gateway.errors import NotEnoughFunds
 from gateway.ledger.records import Attempt, AttemptState, LedgerBusy, Order
 from gateway.rules.model import Route, Rules, Service
 from providers.base import OrderStatus
+from providers.errors import Reason, Refused
 from providers.sandbox import Sandbox, Tempo
 from providers.service_types import Default
 from tests import wares
@@ -178,7 +179,6 @@ async def test_an_unknown_order_stays_as_it_is_over_a_restart(market: Open, tmp_
         told = await here.add()
         rules = here.shop.gateway.rules
         sent = here.first.sends["add"]
-        here.shop.gateway.ledger  # noqa: B018 - the gateway is closed below, the panels are not
     async with Gateway(settings(tmp_path), rules) as again:
         attempts = await again.ledger.attempts(told["order"])
         assert [attempt.state for attempt in attempts] == [AttemptState.UNKNOWN]
@@ -194,16 +194,49 @@ async def test_the_customer_is_given_the_id_when_a_panel_takes_long_and_the_orde
 
 
 async def test_a_refusal_that_comes_after_the_id_was_given_cancels_the_order_and_gives_the_money_back(
-    market: Open,
+    market: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with market("add:delay_before=0.3@0, add:bad_link", sync_wait_s=0.0001) as here:
-        here.first.faults = "add:bad_link"
-        here.second.faults = "add:bad_link"
+    given = asyncio.Event()
+
+    async def refused_late(_order: object) -> None:
+        await given.wait()
+        raise Refused("Bad link", Reason.LINK, panel="a", action="add")
+
+    async with market(sync_wait_s=0.01) as here:
+        monkeypatch.setattr(here.shop.gateway.panels["a"].provider, "add", refused_late)
         told = await here.add()
-        if "order" in told:  # the id was quicker than the refusal
-            seen = await here.becomes(told["order"], OrderStatus.CANCELED)
-            assert Decimal(seen["charge"]) == 0
+        assert await here.outcomes() == [("a", "sending")]
+        assert await here.balance() == Decimal("9.96")
+        given.set()
+        seen = await here.becomes(told["order"], OrderStatus.CANCELED)
+        assert Decimal(seen["charge"]) == 0
         assert await here.balance() == 10
+
+
+async def test_an_outcome_that_is_being_written_when_a_stop_cuts_is_written_all_the_same(
+    market: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with market(sync_wait_s=0.01) as here:
+        orders, settle = here.shop.gateway.orders, here.shop.gateway.ledger.settle
+        entered, go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(*arguments: Any) -> int | None:
+            entered.set()
+            await go_on.wait()
+            return await settle(*arguments)
+
+        monkeypatch.setattr(here.shop.gateway.ledger, "settle", slow)
+        await here.add()
+        await entered.wait()
+        stopping = asyncio.create_task(orders.drain(0.01, asyncio.Event()))
+
+        async def cut() -> bool:
+            return orders.open == 0
+
+        await until(cut)
+        go_on.set()
+        await stopping
+        assert await here.outcomes() == [("a", "accepted")]
 
 
 async def test_no_panel_is_asked_after_the_deadline(market: Open) -> None:

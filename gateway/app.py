@@ -117,7 +117,7 @@ class Gateway:
         return Response(body, status_code=503 if waiting else 200, media_type="application/json")
 
     async def _writes(self) -> bool:
-        """Whether the ledger can be written now."""
+        """Whether the ledger takes a transaction: not locked, not taken away. An empty one: a full disk is not seen."""
         try:
             async with asyncio.timeout(_READY_S):
                 await self.ledger.postpone([], 0)

@@ -133,10 +133,10 @@ def _listening(port: int) -> socket.socket:
 
 async def _ready(gateway: Gateway, folder: Folder, url: str) -> Ready:
     account = await gateway.ledger.account(ACCOUNT)
-    if account is None:
-        account = await gateway.ledger.create_account(ACCOUNT)
-        await gateway.ledger.topup(account.id, BALANCE, "demo")
     key = folder.customer_key()
+    if account is None:
+        key, account = await gateway.accounts.create(ACCOUNT, unlimited=False, balance=BALANCE, note="demo")
+        keep(folder.customer, key)
     try:
         await gateway.accounts.by_key(key or "")
     except WrongKey:

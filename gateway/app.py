@@ -17,11 +17,13 @@ from gateway.accounts import Accounts, pepper
 from gateway.catalog import Catalog
 from gateway.ledger.lock import Lock
 from gateway.ledger.records import LedgerError
+from gateway.ledger.spill import Spill
 from gateway.metrics import Metrics
 from gateway.orders import Orders
+from gateway.placing import Placing, recovered
 from gateway.reconcile import Reconcile
 from gateway.rules.model import Rules
-from gateway.settings import Settings
+from gateway.settings import Settings, beside_ledger
 
 _log = structlog.get_logger()
 
@@ -47,14 +49,32 @@ class Gateway:
         )
         self.accounts = Accounts(self.ledger, pepper(settings))
         self.metrics = Metrics()
+        self._lock = Lock(settings.ledger)
+        self._spill = Spill(beside_ledger(settings.ledger, ".spill"))
+        self.placing = Placing(
+            self.ledger,
+            self.catalog,
+            self.metrics,
+            spill=self._spill,
+            send_s=settings.send_s,
+            may_send=self._may_send,
+        )
         self.orders = Orders(
             self.ledger,
             self.catalog,
+            self.placing,
             self.metrics,
             sync_wait_s=settings.sync_wait_s,
             placing_s=settings.placing_s,
         )
-        self.reconcile = Reconcile(self.ledger, self.catalog, status_s=settings.status_s)
+        self.reconcile = Reconcile(
+            self.ledger,
+            self.catalog,
+            self.placing,
+            self.metrics,
+            status_s=settings.status_s,
+            anchor_s=settings.anchor_s,
+        )
         self.draining = False
         self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
         self.app = Starlette(
@@ -65,7 +85,6 @@ class Gateway:
                 Route("/metrics", self._metrics),
             ]
         )
-        self._lock = Lock(settings.ledger)
         self._opened = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -77,10 +96,9 @@ class Gateway:
             await self.ledger.open()
             await self.ledger.bind_currency(self.rules.currency)
             await self.accounts.bind()
-            unknown = await self.ledger.recover()
-            if unknown:
-                then = "these may have been sent, and none is sent again; panelmux order list --unknown"
-                _log.warning("recover", unknown=unknown, then=then)
+            await asyncio.to_thread(self._spill.open)
+            opened.callback(self._spill.close)
+            await recovered(self.ledger, self._spill)
             await self.shared.open()
             opened.push_async_callback(self.shared.close)
             for panel in self.panels.values():
@@ -102,6 +120,13 @@ class Gateway:
         late = await self.orders.drain(self.settings.drain_s, self.hurry)
         if late:
             _log.warning("stop", unknown=late, then="panelmux order list --unknown")
+            return
+        with contextlib.suppress(LedgerError):
+            await self.ledger.stopped()
+
+    def _may_send(self) -> str | None:
+        """Why nothing may be sent any more: another process has taken the ledger."""
+        return None if self._lock.held() else "another process sells from this ledger now"
 
     async def _healthz(self, _request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")
@@ -131,5 +156,5 @@ class Gateway:
         if not near or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
             return Response(status_code=404)
         with contextlib.suppress(LedgerError):
-            self.metrics.unknown_attempts.set(await self.ledger.unknown_count())
+            self.metrics.unknown_attempts.set(sum((await self.ledger.unknown_counts()).values()))
         return Response(self.metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})

@@ -4,6 +4,7 @@
       WrongKey          nobody by that key
       BadForm           a field is missing or says what cannot be
       NotEnoughFunds    the account's balance does not carry the charge
+      RequestIdTaken    the request's own id was used for another order
       NotSold           no route can take this order now
       Refused           the panels said no for the order's own sake
       Busy              a passing fault of ours: the ledger cannot write
@@ -33,6 +34,11 @@ class BadForm(GatewayError):
 class NotEnoughFunds(GatewayError):
     def __init__(self) -> None:
         super().__init__("Not enough funds on balance")
+
+
+class RequestIdTaken(GatewayError):
+    def __init__(self) -> None:
+        super().__init__("This request id was used for another order")
 
 
 class NotSold(GatewayError):

@@ -1,11 +1,13 @@
 """The panels as they are now: how each is spoken to, what it sells, how it does lately, and our money there."""
 
+import asyncio
+import contextlib
 import hashlib
 import random
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from decimal import Decimal
 from itertools import chain
 from types import MappingProxyType
@@ -24,6 +26,9 @@ from providers.transport import Transport
 from providers.transport.session import trusting_the_system
 
 _log = structlog.get_logger()
+
+QUIET_S: Final = 2.0
+"""How long orders to a panel are held back at most, so that nothing of ours moves while our money there is read."""
 
 _PART: Final = 1_000  # rows that are packed or unpacked in one go: a few milliseconds, so that other threads come in
 
@@ -85,6 +90,9 @@ class Panel:
         snapshot: its last good list; `rows` are the same by the panel's own id.
         balance: what the panel last said we have there, in its currency, less what was spent since; None = never said.
         balance_ms: when it said so, milliseconds since 1970.
+        unknown: orders there whose outcome is not known.
+        stop_for: why people have to look before it takes another order; empty = they have not.
+        moves: how often an order began or ended to be sent there; the same number twice = none did in between.
     """
 
     def __init__(
@@ -110,6 +118,14 @@ class Panel:
         self.adds = health.Health()
         self.balance: Decimal | None = None
         self.balance_ms: int | None = None
+        self.unknown = 0
+        self.stop_for = ""
+        self.moves = 0
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._quiet = asyncio.Event()  # not set: orders are held back
+        self._quiet.set()
         self._transport = transport
         self._clock = clock
         self._now_ms = now_ms
@@ -124,6 +140,46 @@ class Panel:
     async def close(self) -> None:
         if self._transport is not None:
             await self._transport.close()
+
+    @property
+    def stopped(self) -> str:
+        """Why it takes no orders, its circuits apart; empty = it does."""
+        if self.stop_for:
+            return self.stop_for
+        if self.unknown > self.rules.open_unknowns:
+            return f"the outcome of {self.unknown} orders there is not known"
+        return ""
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """An order of ours is on its way there."""
+        self.moves += 1
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self.moves += 1
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+
+    async def quieted(self) -> None:
+        """Wait while our money there is being read; never longer than `QUIET_S`: then the reading is disturbed."""
+        if not self._quiet.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), QUIET_S)
+
+    @contextlib.asynccontextmanager
+    async def quiet(self) -> AsyncIterator[bool]:
+        """Hold orders back for a moment; gives whether none of ours is on its way there, after `QUIET_S` at most."""
+        self._quiet.clear()
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), QUIET_S)
+            yield self._idle.is_set()
+        finally:
+            self._quiet.set()
 
     def took(self, snapshot: Snapshot, rows: Mapping[str, RemoteService]) -> None:
         """This is the panel's list from now on, and the same rows by id."""

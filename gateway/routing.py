@@ -33,6 +33,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         rate: what the panel takes, in our currency, of 1000 units or of one order; None = no price known.
         dripfeed: None where the panel does not say.
         closed: the panel's circuit lets orders through.
+        stopped: why the panel takes no orders at all; empty = it does.
         score: health from 0 (never works) to 1.
         funds: our money at the panel, in our currency; None = not known.
     """
@@ -51,6 +52,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     cancel: bool = False
     dripfeed: bool | None = None
     closed: bool = True
+    stopped: str = ""
     score: float = 1.0
     funds: Decimal | None = None
 
@@ -177,6 +179,8 @@ def _cost(offer: Offer, asked: _Asked) -> Decimal | str:
     cost = price(offer.rate, asked.units, per_order=asked.per_order)
     if cost * asked.share > asked.charge:
         return _too_dear(cost, asked)
+    if offer.stopped:
+        return f"takes no orders: {offer.stopped}"
     if not offer.closed:
         return "circuit open: the panel fails at present"
     if offer.funds is not None and offer.funds < cost:

@@ -26,8 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         workers: processes that sell; more than one needs a ledger that takes several writers.
         pepper: secret that keys are hashed with; absent = made once, in a file beside the ledger.
         sync_wait_s: how long an `add` waits for a panel's answer before the customer is given the order id, seconds.
+        send_s: an order that is not on its way so long after it was written is not sent, seconds.
         placing_s: one deadline for all routes of an order, seconds from its acceptance.
         catalogue_s, balance_s, status_s: seconds between two looks at a panel's list, our money there, young orders.
+        anchor_s: seconds between two readings of our money at a panel that had orders meanwhile.
         drain_s: how long a stop waits for orders that are being placed, seconds.
         log: console or json.
     """
@@ -40,10 +42,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     workers: int = 1
     pepper: str | None = None
     sync_wait_s: float = 6.0
+    send_s: float = 15.0
     placing_s: float = 60.0
     catalogue_s: float = 300.0
     balance_s: float = 60.0
     status_s: float = 30.0
+    anchor_s: float = 600.0
     drain_s: float = 130.0
     log: str = "console"
 
@@ -65,7 +69,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingError(f"PANELMUX_WORKERS: {self.workers}: a SQLite ledger takes one process that sells")
         if self.log not in {"console", "json"}:
             raise SettingError(f'PANELMUX_LOG: "{self.log}" is not console or json')
-        for name in ("sync_wait_s", "placing_s", "catalogue_s", "balance_s", "status_s", "drain_s"):
+        for name in (
+            "sync_wait_s",
+            "send_s",
+            "placing_s",
+            "catalogue_s",
+            "balance_s",
+            "status_s",
+            "anchor_s",
+            "drain_s",
+        ):
             if not 0 < getattr(self, name) < 10**6:
                 raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number of seconds above 0")
 

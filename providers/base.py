@@ -4,7 +4,7 @@ A dialect is a class with these seven methods (`Provider`); what a panel cannot 
 Ids that panels give are opaque text; amounts are `Decimal` in the panel's own currency; counts are units.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Literal, Protocol
@@ -14,9 +14,9 @@ import msgspec
 from providers.errors import Reason
 from providers.service_types import OrderFields
 
-Action = Literal["services", "add", "status", "refill", "refill_status", "cancel", "balance"]
+Action = Literal["services", "add", "status", "refill", "refill_status", "cancel", "balance", "orders"]
 
-READS: Final[frozenset[str]] = frozenset({"services", "status", "refill_status", "balance"})
+READS: Final[frozenset[str]] = frozenset({"services", "status", "refill_status", "balance", "orders"})
 """Actions that change nothing, and so may be sent again after any failure."""
 
 BATCH: Final = 100
@@ -95,10 +95,26 @@ class Services(msgspec.Struct, frozen=True):
 
 
 class NewOrder(msgspec.Struct, frozen=True):
-    """What to buy: the panel's service id and the fields of its type."""
+    """What to buy: the panel's service id and the fields of its type; `request_id` is our name for it."""
 
     remote_service: str
     fields: OrderFields
+    request_id: str | None = None
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """One order of ours as a panel's own list has it; what the list does not say is None."""
+
+    remote_id: str
+    remote_service: str | None = None
+    link: str | None = None
+    quantity: int | None = None
+    created_ms: int | None = None
+    request_id: str | None = None
+
+
+LastCheck = Callable[[], str | None]
+"""Asked at the last moment before an order's first byte leaves: a reason not to send it, or None."""
 
 
 class Added(msgspec.Struct, frozen=True):
@@ -156,7 +172,9 @@ class Provider(Protocol):
 
     async def services(self) -> Services: ...
 
-    async def add(self, order: NewOrder) -> Added: ...
+    async def add(self, order: NewOrder, *, last_check: LastCheck | None = None) -> Added:
+        """Buy. What `last_check` has a reason against is Unsent: not a byte of it has left."""
+        ...
 
     async def status(self, orders: Sequence[str]) -> Mapping[str, Status | Refusal]: ...
 
@@ -171,3 +189,7 @@ class Provider(Protocol):
     async def cancel(self, orders: Sequence[str]) -> Mapping[str, Requested | Refusal]: ...
 
     async def balance(self) -> Balance: ...
+
+    async def orders(self, *, limit: int = BATCH) -> Sequence[Listed]:
+        """Our last orders as the panel lists them, for those that have `action=orders`."""
+        ...

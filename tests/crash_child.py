@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from gateway import logs, server
 from gateway.app import Gateway
 from gateway.orders import Orders
-from gateway.orders.placing import Placing, Purchase
+from gateway.placing import Placing, Purchase
 from gateway.rules.model import Route, Rules, Service
 from tests.running import panel, settings
 
@@ -71,14 +71,14 @@ async def main(folder: str, where: str, step: int, urls: list[str]) -> None:
     async def stepped_place(self: Placing, purchase: Purchase) -> None:
         await Stepped(place(self, purchase), step)
 
-    async def stepped_add(self: Orders, *arguments: Any) -> int:
-        order: int = await Stepped(add(self, *arguments), step)
+    async def stepped_add(self: Orders, *arguments: Any, **named: Any) -> int:
+        order: int = await Stepped(add(self, *arguments, **named), step)
         return order
 
     if where == "purchase":
         Placing._place = stepped_place  # type: ignore[method-assign]
     else:
-        Orders.add = stepped_add  # type: ignore[method-assign,assignment]
+        Orders.add = stepped_add  # type: ignore[method-assign]
     async with Gateway(settings(Path(folder)), rules(urls)) as gateway:
         account = await gateway.ledger.account("shop")
         assert account is not None

@@ -135,10 +135,12 @@ async def test_one_order_that_cannot_be_taken_in_holds_up_no_other(shop: Shop, m
     ledger = shop.selling.gateway.ledger
     observe = ledger.observe
 
-    async def poisoned(order: int, *arguments: Any, **named: Any) -> Any:
-        if order == first:
+    [bad] = await ledger.attempts(first)
+
+    async def poisoned(attempt: int, *arguments: Any, **named: Any) -> Any:
+        if attempt == bad.id:
             raise ArithmeticError("a number nobody foresaw")
-        return await observe(order, *arguments, **named)
+        return await observe(attempt, *arguments, **named)
 
     monkeypatch.setattr(ledger, "observe", poisoned)
     for entry in list(shop.box.journal):
@@ -151,7 +153,9 @@ async def test_an_order_of_which_nothing_was_learned_is_not_asked_about_again_at
     gateway = shop.selling.gateway
     panel = gateway.panels["p1"]
     await gateway.reconcile.stop()
-    slow = Reconcile(gateway.ledger, gateway.catalog, status_s=3600.0)
+    slow = Reconcile(
+        gateway.ledger, gateway.catalog, gateway.placing, gateway.metrics, status_s=3600.0, anchor_s=3600.0
+    )
     await shop.bought()
     shop.box.faults = "status:omit"
     assert await slow.track(panel) == 0

@@ -15,6 +15,8 @@ LAYERS: list[set[str]] = [
     {"gateway.app"},
     {"gateway.api_v2"},
     {"gateway.orders", "gateway.reconcile"},
+    {"gateway.placing"},
+    {"gateway.evidence"},
     {"gateway.catalog", "gateway.accounts"},
     {"gateway.panels"},
     {"gateway.rules"},

@@ -198,7 +198,7 @@ async def test_a_refusal_that_comes_after_the_id_was_given_cancels_the_order_and
 ) -> None:
     given = asyncio.Event()
 
-    async def refused_late(_order: object) -> None:
+    async def refused_late(_order: object, **_: object) -> None:
         await given.wait()
         raise Refused("Bad link", Reason.LINK, panel="a", action="add")
 
@@ -261,7 +261,9 @@ async def test_a_stop_ends_what_is_still_on_its_way_as_unknown(market: Open, tmp
     async with Gateway(settings(tmp_path), rules) as again:
         attempts = await again.ledger.attempts(told["order"])
         assert [attempt.state for attempt in attempts] == [AttemptState.UNKNOWN]
-        assert "cut" in attempts[0].evidence, "it was ended by the stop, not found open by the start"
+        assert "cut" in (await again.ledger.events(told["order"]))[-1].evidence, (
+            "it was ended by the stop, not found open by the start"
+        )
     assert here.bought() == [("a", wares.LINK)]
 
 
@@ -324,7 +326,7 @@ async def test_an_outcome_that_is_settled_already_is_left_as_it_is(
 async def test_a_stop_ends_though_the_ledger_cannot_be_written(
     market: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.orders.placing._LAST_WORD_S", 0.2)
+    monkeypatch.setattr("gateway.placing.placing._LAST_WORD_S", 0.2)
     async with market(sync_wait_s=0.05, drain_s=0.2) as here:
 
         async def busy(*_: object) -> None:
@@ -333,9 +335,10 @@ async def test_a_stop_ends_though_the_ledger_cannot_be_written(
         monkeypatch.setattr(here.shop.gateway.ledger, "settle", busy)
         told = await here.add()
         rules = here.shop.gateway.rules
-    async with Gateway(settings(tmp_path), rules) as again:  # it is found as it was left, and is never sent again
+    async with Gateway(settings(tmp_path), rules) as again:  # the id was kept beside the ledger
         attempts = await again.ledger.attempts(told["order"])
-        assert [attempt.state for attempt in attempts] == [AttemptState.UNKNOWN]
+        assert [attempt.state for attempt in attempts] == [AttemptState.ACCEPTED]
+        assert attempts[0].remote_id == str(here.first.journal[0].remote_id)
     assert here.bought() == [("a", wares.LINK)]
 
 
@@ -349,7 +352,7 @@ async def test_who_is_in_a_hurry_need_not_wait_for_a_silent_panel(market: Open) 
 async def test_a_provider_that_breaks_leaves_an_unknown_and_counts_against_its_panel(
     market: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def broken(_order: object) -> None:
+    async def broken(_order: object, **_: object) -> None:
         raise RuntimeError("a secret may stand here")
 
     async with market() as here:
@@ -357,8 +360,9 @@ async def test_a_provider_that_breaks_leaves_an_unknown_and_counts_against_its_p
         told = await here.add()
         attempt = (await here.attempts(told["order"]))[0]
         assert attempt.state is AttemptState.UNKNOWN
-        assert "RuntimeError" in attempt.evidence
-        assert "secret" not in attempt.evidence
+        seen = (await here.shop.gateway.ledger.events(told["order"]))[-1].evidence
+        assert "RuntimeError" in seen
+        assert "secret" not in seen
         assert here.shop.gateway.panels["a"].adds.streak == -1
         assert here.second.sends["add"] == 0
 
@@ -383,7 +387,7 @@ async def test_an_id_that_another_order_has_is_not_believed(market: Open) -> Non
         told = await here.add(link="https://x.example/p/2")
         attempt = (await here.attempts(told["order"]))[0]
         assert attempt.state is AttemptState.UNKNOWN
-        assert "conflict" in attempt.evidence
+        assert "conflict" in (await here.shop.gateway.ledger.events(told["order"]))[-1].evidence
         assert len(here.bought()) == 2
 
 

@@ -189,6 +189,7 @@ class Catalog:
             cancel=row.cancel,
             dripfeed=row.dripfeed,
             closed=panel.closed(now),
+            stopped=panel.stopped,
             score=panel.score(now),
             funds=panel.funds,
         )

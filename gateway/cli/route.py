@@ -21,7 +21,7 @@ from gateway.cli.reached import catalog_of, ruled, sold
 from gateway.cli.text import clean
 from gateway.errors import GatewayError
 from gateway.money import wire
-from gateway.orders import bounded, charged, routed
+from gateway.placing import bounded, charged, routed
 from gateway.routing import Decision
 from gateway.rules.model import Rules
 from gateway.settings import Settings

@@ -9,11 +9,10 @@ itself, or its customer could have all posts but the last for nothing.
 """
 
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
-from gateway.ledger.records import Order
 from gateway.money import amount, steps
 from providers.base import FINISHED, OrderStatus, Status
 from providers.service_types import Subscriptions
@@ -24,13 +23,45 @@ _SUBSCRIPTION: Final = Subscriptions.type
 _MOST: Final = 2**63  # no count of a panel's is too long for a database
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How an order stands: fields as in `records.Order`."""
+
+    type: str
+    quantity: int
+    units: int
+    charge: Decimal
+    refunded: Decimal = Decimal(0)
+    status: OrderStatus = OrderStatus.PENDING
+    start_count: int | None = None
+    remains: int = 0
+    runs: int | None = None
+    posts: int | None = None
+    expiry: str | None = None
+    children: tuple[str, ...] = ()
+
+
+S = TypeVar("S", bound=Standing)
+
+
 class Unclear(msgspec.Struct, frozen=True):
     """The panel said something that cannot be followed, for people to look at."""
 
     why: str
 
 
-def observed(order: Order, told: Status) -> Order | Unclear:
+def of_whole(units: int, part: int, told: Status) -> Status:
+    """What a panel that makes the last `part` of an order's `units` says, as if it were said of the whole order."""
+    if part == units:
+        return told
+    status, remains = told.status, None if told.remains is None else min(max(told.remains, 0), part)
+    if status is OrderStatus.CANCELED:
+        status, remains = OrderStatus.PARTIAL, remains or part
+    elif status is OrderStatus.PENDING:
+        status = OrderStatus.IN_PROGRESS
+    return msgspec.structs.replace(told, status=status, remains=remains, start_count=None)
+
+
+def observed(order: S, told: Status) -> S | Unclear:
     """The order after the panel said `told` of it: the very same if nothing follows."""
     if told.status is None or (order.status is OrderStatus.CANCELED and told.status is not OrderStatus.CANCELED):
         return order
@@ -59,7 +90,7 @@ def observed(order: Order, told: Status) -> Order | Unclear:
     )
 
 
-def _undelivered(order: Order, status: OrderStatus, remains: int | None) -> Decimal:
+def _undelivered(order: Standing, status: OrderStatus, remains: int | None) -> Decimal:
     """What the charge was for and did not come, rounded down to a step."""
     if status not in _GIVING_BACK:
         return amount(0)
@@ -70,7 +101,7 @@ def _undelivered(order: Order, status: OrderStatus, remains: int | None) -> Deci
     return amount(steps(order.charge) * remains // order.units)
 
 
-def _unposted(order: Order, told: Status) -> Decimal | None:
+def _unposted(order: Standing, told: Status) -> Decimal | None:
     """What a subscription's charge was for and was not posted when it ended; None where the panel does not say."""
     if told.status not in _ENDING or not order.units:
         return amount(0)
@@ -84,7 +115,7 @@ def _unposted(order: Order, told: Status) -> Decimal | None:
     return amount(steps(order.charge) * min(told.remains, order.units) // order.units)
 
 
-def _remains(order: Order, told: Status) -> int | None:
+def _remains(order: Standing, told: Status) -> int | None:
     """What remains, between 0 and all; None where the panel does not say. Completed leaves nothing, unless told."""
     if told.remains is None:
         return 0 if told.status is OrderStatus.COMPLETED else None

@@ -35,6 +35,16 @@ class Lock:
         os.write(file, str(os.getpid()).encode())
         self._file = file
 
+    def held(self) -> bool:
+        """Whether it is still this process's: a lock file that was removed or replaced holds nobody off."""
+        if self._file is None:
+            return False
+        try:
+            mine, there = os.fstat(self._file), self._path.stat()
+        except OSError:
+            return False
+        return (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino)
+
     def give_back(self) -> None:
         if self._file is not None:
             os.close(self._file)

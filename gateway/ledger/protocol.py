@@ -11,15 +11,20 @@ from gateway.ledger.records import (
     Event,
     Fail,
     Key,
+    Learned,
     Live,
     NewPlacement,
     Next,
     Order,
     Outcome,
     Placed,
+    Reading,
+    Recent,
     Refill,
-    Totals,
+    Suspicion,
+    Wish,
 )
+from gateway.ledger.reports import Recovery, Replay, Totals
 from providers.base import OrderStatus, RefillStatus, Status
 
 
@@ -66,7 +71,9 @@ class Ledger(Protocol):
         """Add to (or, negative, take from) what an account may spend; gives the new available balance, or NotEnough."""
         ...
 
-    async def create_key(self, account: int, *, hash: bytes, hint: str, get_add: bool = True) -> Key: ...
+    async def create_key(
+        self, account: int, *, hash: bytes, hint: str, get_add: bool = True, repeats: str = "join"
+    ) -> Key: ...
 
     async def revoke_key(self, key: int) -> Key | None: ...
 
@@ -77,25 +84,45 @@ class Ledger(Protocol):
         ...
 
     async def place(self, new: NewPlacement) -> Placed:
-        """Order, hold and attempt *sending*, or NotEnough."""
+        """Order, hold and attempt *sending*; or, for a request id heard within a day, the order that it placed then.
+
+        Raises:
+            NotEnough: the account's balance does not carry the charge.
+            RequestTaken: the request id was used for something else.
+            Fenced: another process sells from this ledger now.
+        """
         ...
 
     async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | None = None) -> int | None:
-        """End an attempt that is *sending* (or *unknown*: a late answer, an operator's word) and do what follows.
+        """Write an attempt's outcome, and do what follows.
 
-        Accepted posts the hold to sales. `then` must follow Refused and NotSent, and nothing else: Next writes the next
-        attempt *sending* and its id is given; Fail gives the hold back, and the order is Canceled with a charge of 0.
-        Unknown keeps the hold.
+        Accepted and Untracked post the hold to sales. `then` must follow Refused, NotSent and NotPlaced, and nothing
+        else: Next writes the next attempt *sending* and its id is given; Fail gives the money back: all of it, or, for
+        the rest of an order, what that rest cost.
 
         Raises:
             RemoteIdTaken: another attempt at that panel has this remote id; nothing was changed.
-            WrongState: the attempt was settled before.
+            WrongState: the attempt is past that (`gateway.ledger.life`), or, for Next, its order is out of a backup.
+            Fenced: for Next: another process sells from this ledger now.
             ValueError: `then` is missing or too much: an order never stays with a hold and no attempt.
         """
         ...
 
-    async def recover(self) -> int:
-        """At a start: every attempt *sending* becomes *unknown*, never a second send. Gives how many."""
+    async def recover(self) -> Recovery:
+        """At a start: this process sells from now on, no other; every attempt *sending* is *unknown*."""
+        ...
+
+    async def stopped(self) -> None:
+        """At the end of a stop in good order: every answer reached its customer."""
+
+    async def give_back(self, order: int, amount: Decimal, *, ends: bool, evidence: str) -> None:
+        """People give a customer money back; `ends` = the order counts as Canceled. WrongState above the charge."""
+
+    async def note(self, order: int, attempt: int | None, what: str, evidence: str) -> None:
+        """A line of the order's history that changes nothing."""
+
+    async def recent(self, since_ms: int) -> Sequence[Recent]:
+        """Orders placed since then that were not turned down, newest first; of the last 10 000 at least."""
         ...
 
     async def order(self, order: int) -> Order | None: ...
@@ -113,10 +140,12 @@ class Ledger(Protocol):
         before: int | None = None,
         limit: int = 50,
     ) -> Sequence[Order]:
-        """Newest first; `unknown` = only those with an attempt *unknown*; `before` = only older than that order."""
+        """Newest first; `unknown` = only those of the short list: outcome unknown, or bought under an id not known."""
         ...
 
     async def attempts(self, order: int) -> Sequence[Attempt]: ...
+
+    async def order_of(self, attempt: int) -> int | None: ...
 
     async def bound(self, panel: str, remote_id: str) -> int | None:
         """The order of ours that is `remote_id` at the panel, if there is one."""
@@ -126,8 +155,12 @@ class Ledger(Protocol):
         """Attempts that wait for evidence, oldest first, at one panel or all."""
         ...
 
-    async def unknown_count(self) -> int:
-        """How many attempts wait for evidence."""
+    async def untracked_attempts(self, *, limit: int = 100) -> Sequence[Attempt]:
+        """Attempts that bought, and whose id at the panel is not known; oldest first."""
+        ...
+
+    async def unknown_counts(self) -> Mapping[str, int]:
+        """By panel: how many attempts wait for evidence."""
         ...
 
     async def open_orders(self) -> Mapping[str, int]:
@@ -141,24 +174,106 @@ class Ledger(Protocol):
         ...
 
     async def due(self, panel: str, *, limit: int = 100) -> Sequence[Due]:
-        """Open orders at a panel whose time to be asked about has come, longest waiting first."""
+        """Orders at a panel whose time to be asked about has come, longest waiting first; finished ones among them."""
         ...
 
-    async def observe(self, order: int, status: Status, *, next_ms: int | None) -> Order:
-        """Take in what a panel says of an order: status, counts, and the refund that follows, in one transaction.
+    async def followed(self, panel: str, *, limit: int) -> Sequence[Due]:
+        """All orders at a panel that may still move money there."""
+        ...
+
+    async def observe(self, attempt: int, status: Status, *, next_ms: int | None) -> Order:
+        """Take in what a panel says of an attempt: status, counts, and the refund that follows, in one transaction.
 
         A word no table knows changes nothing, and gives the order as it is. A finished order changes only by a refund.
         Refunds are cumulative: by `remains`, all of the charge for a Canceled that says nothing else, given once,
-        never above the charge. `next_ms` is when to ask again, should the order still be open.
+        never above the charge. What the panel says it took changes what is known of our money there. `next_ms` is when
+        to ask again.
 
         Raises:
-            WrongState: no panel took this order.
+            WrongState: no panel took this attempt.
         """
         ...
 
-    async def postpone(self, orders: Sequence[int], next_ms: int) -> None:
-        """Nothing was learned of these: ask again at `next_ms`."""
+    async def pass_on(self, attempt: int, status: Status, following: Next, *, next_ms: int | None) -> int:
+        """A panel ended an order early, and another one is to make the rest: gives the new attempt, *sending*.
+
+        Raises:
+            WrongState: the order has ended, nothing remains, or it is out of a backup.
+            Fenced: another process sells from this ledger now.
+        """
         ...
+
+    async def postpone(self, attempts: Sequence[int], next_ms: int | None) -> None:
+        """Nothing was learned of these: ask again at `next_ms`, or never."""
+        ...
+
+    # What is known of panels, and evidence.
+
+    async def suspicions(self, panel: str, *, limit: int = 200) -> Sequence[Suspicion]:
+        """Attempts at a panel that are *sending*, *unknown* or *untracked*, oldest first."""
+        ...
+
+    async def looked(self, attempt: int, *, why: str, next_ms: int | None, evidence: str) -> None:
+        """Evidence was sought and settled nothing, because of `why`; look again at `next_ms`, or never by itself."""
+
+    async def duplicate_seen(self, panel: str, remote_service: str, link: str, *, by: int) -> int:
+        """Attempt `by` was refused there as a duplicate: mark the unknown ones it may be one of. Gives how many."""
+        ...
+
+    async def learned(self, panel: str) -> Learned: ...
+
+    async def panels(self) -> Sequence[Learned]:
+        """All panels that orders went to, by name."""
+        ...
+
+    async def learn(
+        self,
+        panel: str,
+        *,
+        foreign: bool | None = None,
+        proven: int | None = None,
+        stopped: str | None = None,
+    ) -> Learned:
+        """Change what is known of a panel; None leaves a field as it is."""
+        ...
+
+    async def keep_reading(self, reading: Reading) -> None: ...
+
+    async def anchor(self, panel: str) -> Reading | None:
+        """The last agreed reading."""
+        ...
+
+    async def readings(self, panel: str, *, limit: int = 20) -> Sequence[Reading]:
+        """Newest first."""
+        ...
+
+    async def ours(self, panel: str, remote_ids: Sequence[str]) -> frozenset[str]:
+        """Which of these ids belong to attempts of ours."""
+        ...
+
+    async def latest_ids(self, panel: str, *, limit: int = 200) -> Sequence[int]:
+        """The ids of the last orders there, newest first, those that are numbers."""
+        ...
+
+    async def ceiling(self, panel: str, attempt: int, *, after_ms: int) -> int | None:
+        """The lowest id of the orders written after `attempt` and not before `after_ms`; None = none yet."""
+        ...
+
+    # Wishes, refills.
+
+    async def wish(self, order: int, what: str, *, by: str, reason: str) -> Wish:
+        """Keep what is wanted of an order (cancel, failover) until it is done; the open wish, if there is one."""
+        ...
+
+    async def wishes(self, *, limit: int = 100) -> Sequence[Wish]:
+        """Open ones, oldest first."""
+        ...
+
+    async def wished(self, order: int, what: str) -> Wish | None: ...
+
+    async def wish_told(self, wish: int) -> None: ...
+
+    async def wish_done(self, wish: int) -> None: ...
 
     async def cancel_asked(self, order: int, evidence: str) -> None:
         """An event: the panel took note of a cancel. WrongState if no panel took the order."""
@@ -195,4 +310,8 @@ class Ledger(Protocol):
 
     async def totals(self) -> Totals:
         """Add everything up from the entries; reads all of the ledger."""
+        ...
+
+    async def replayed(self) -> Replay:
+        """Tell every order anew from its history, and hold it against what the ledger says; reads all of it."""
         ...

@@ -11,7 +11,6 @@ The last two are kept for each account, and told as one. A hold resolves once: i
 order, or back when none does. Times are milliseconds since 1970, from the clock the ledger was given.
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 
@@ -44,6 +43,14 @@ class RemoteIdTaken(LedgerError):
     """Another attempt already holds this panel's id: one of the two answers is wrong."""
 
 
+class Fenced(LedgerError):
+    """Another process sells from this ledger now: this one may send nothing more."""
+
+
+class RequestTaken(LedgerError):
+    """The account used this request id for another order."""
+
+
 class WrongState(LedgerError):
     """The record is past the state this step starts from; the text names both."""
 
@@ -60,13 +67,19 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """A customer's key; the key itself is nowhere, `hash` is its HMAC. `hint` is its last characters, for people."""
+    """A customer's key; the key itself is nowhere, `hash` is its HMAC. `hint` is its last characters, for people.
+
+    Attributes:
+        get_add: whether `add` by GET is accepted.
+        repeats: what an identical order means: join, allow, refuse, or a number of seconds to collapse it for.
+    """
 
     id: int
     account: int
     hash: bytes
     hint: str
-    get_add: bool  # whether `add` by GET is accepted
+    get_add: bool
+    repeats: str = "join"
     created_ms: int
     revoked_ms: int | None = None
 
@@ -79,13 +92,24 @@ class AttemptState(StrEnum):
     REFUSED = "refused"
     NOT_SENT = "not_sent"
     UNKNOWN = "unknown"
+    UNTRACKED = "untracked"  # bought, and its id at the panel is not known
+    NOT_PLACED = "not_placed"  # sent, and shown to have bought nothing
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try to place an order at one panel.
 
     Attributes:
-        cost: what we expect it to take, in our currency; `remote_charge` what it said, last, that it took, in its own.
+        units: what it was to deliver; less than the order's where another panel made a part before.
+        cost: what we expect it to take, in our currency; `remote_cost` the same in the panel's.
+        remote_charge: what the panel said, last, that it took, in its own currency.
+        taken: what it takes of our money there, net, by all that is known, in the panel's currency.
+        floor: the highest id of ours known there when it was written, where its ids are numbers.
+        epoch: whose it is: each process that sells from the ledger has a higher one.
+        settle_ms: by then whatever was sent has arrived, or never will.
+        passed_on: the panel ended it early, and another one makes the rest.
+        looks: how often evidence was sought; `next_ms` when to ask the panel, or to look, again.
+        why: of an unknown one, why the last look settled nothing, in words for people.
         settled_ms: None as long as the outcome is open, unknown included.
     """
 
@@ -94,13 +118,23 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     panel: str
     remote_service: str
     state: AttemptState
+    units: int
     cost: Decimal
+    remote_cost: Decimal | None = None
     remote_id: str | None = None
     remote_charge: Decimal | None = None
+    taken: Decimal | None = None
+    floor: int | None = None
+    epoch: int = 0
+    passed_on: bool = False
+    duplicate_seen: bool = False
     reason: str | None = None
-    evidence: str = "{}"  # JSON: what was seen, without secrets
+    looks: int = 0
+    why: str = ""
     created_ms: int
+    settle_ms: int = 0
     settled_ms: int | None = None
+    next_ms: int | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,6 +144,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         fields: JSON of the order's own fields.
         quantity: units of one run; `units` of the whole order.
         charge: what it took or holds, before refunds; 0 when no panel took it. `refunded` is what was given back.
+        sold: the charge was taken, and is no longer only held.
         status: the word the customer reads.
         decision: JSON: the offers, their order, why the others were left out.
     """
@@ -124,6 +159,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     charge: Decimal
     refunded: Decimal
+    sold: bool = False
     status: OrderStatus
     start_count: int | None
     remains: int
@@ -160,8 +196,34 @@ class Refill(msgspec.Struct, frozen=True, kw_only=True):
     checked_ms: int
 
 
+class Next(msgspec.Struct, frozen=True, kw_only=True):
+    """An offer to buy at: of the first attempt, and what follows one that bought nothing.
+
+    Attributes:
+        cost: what it would take, in our currency; `remote_cost` in the panel's.
+        settle_s: how long after it was written an order may still arrive there, seconds.
+    """
+
+    panel: str
+    remote_service: str
+    cost: Decimal
+    remote_cost: Decimal | None = None
+    settle_s: int = 300
+
+
+class Fail(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows an attempt that bought nothing when no offer is left: nobody makes the order, or its rest."""
+
+    why: str
+
+
 class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
-    """An order with its first attempt, as written before anything is sent."""
+    """An order with its first attempt, as written before anything is sent.
+
+    Attributes:
+        fingerprint: hash of the account and all that was ordered: equal for a repeated request.
+        request: hash of the customer's own name for the request; None where it gave none.
+    """
 
     account: int
     service: int
@@ -174,17 +236,19 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
     refill: bool
     cancel: bool
     decision: str
-    panel: str
-    remote_service: str
-    cost: Decimal
+    first: Next
+    fingerprint: bytes = b""
+    request: bytes | None = None
 
 
 class Placed(msgspec.Struct, frozen=True):
+    """`attempt` is None where the request was heard before, and `order` is what it placed then."""
+
     order: int
-    attempt: int
+    attempt: int | None
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
     """The panel took it."""
 
     remote_id: str
@@ -192,58 +256,131 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     evidence: str = "{}"
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     reason: str
     evidence: str = "{}"
 
 
-class NotSent(msgspec.Struct, frozen=True, kw_only=True):
+class NotSent(msgspec.Struct, frozen=True, kw_only=True, tag="not_sent"):
     evidence: str = "{}"
 
 
-class Unknown(msgspec.Struct, frozen=True, kw_only=True):
+class NotPlaced(msgspec.Struct, frozen=True, kw_only=True, tag="not_placed"):
+    """It was unknown, and evidence shows that the panel has no such order."""
+
     evidence: str = "{}"
 
 
-Outcome = Accepted | Refused | NotSent | Unknown
+class Unknown(msgspec.Struct, frozen=True, kw_only=True, tag="unknown"):
+    evidence: str = "{}"
 
 
-class Next(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows an attempt that bought nothing: the next offer."""
+class Untracked(msgspec.Struct, frozen=True, kw_only=True, tag="untracked"):
+    """It was unknown, and evidence shows that the panel took it; its id there is not known."""
 
-    panel: str
-    remote_service: str
-    cost: Decimal
+    evidence: str = "{}"
 
 
-class Fail(msgspec.Struct, frozen=True, kw_only=True):
-    """What follows an attempt that bought nothing when no offer is left: the hold goes back, the order is Canceled."""
-
-    why: str
+Outcome = Accepted | Refused | NotSent | NotPlaced | Unknown | Untracked
 
 
-class Due(msgspec.Struct, frozen=True):
-    """An order to ask its panel about. `created_ms` is when it was sent there."""
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """An order to ask its panel about.
 
+    Attributes:
+        created_ms: when it was sent there; `ended_ms` when it ended there, None while it is open.
+        usual_s: how long orders of that service usually take there, seconds.
+    """
+
+    attempt: int
     order: int
     remote_id: str
+    remote_service: str
+    type: str
     created_ms: int
+    ended_ms: int | None
+    usual_s: int | None = None
+
+
+class Recent(msgspec.Struct, frozen=True, kw_only=True):
+    """An order placed a moment ago, for a request that comes again because its answer was lost."""
+
+    order: int
+    account: int
+    fingerprint: bytes
+    created_ms: int
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True):
+    """What our own orders have taught us of a panel.
+
+    Attributes:
+        taken: what all orders of ours have taken there, net, in its currency; `orders` is how many they are.
+        highest: the highest id of ours there, where its ids are numbers.
+        rising: how many ids in a row were above every one known when they were sent.
+        foreign: whether it answers an error for ids that are not ours; None = not tried.
+        proven: how many times in a row its balance was as our orders explain it, orders between each.
+        stopped: why it takes no orders until people have looked; empty = it does.
+    """
+
+    panel: str
+    taken: Decimal = Decimal(0)
+    orders: int = 0
+    highest: int | None = None
+    rising: int = 0
+    foreign: bool | None = None
+    proven: int = 0
+    stopped: str = ""
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """Our money at a panel at a moment when nothing of ours moved there.
+
+    Attributes:
+        taken: what our orders have taken there by then, net; `balance` + `taken` stays the same while all is explained.
+        unit: the finest step that its balance shows.
+        agreed: whether all that moved since the last agreed one is explained.
+        orders: orders of ours that it had taken by then.
+    """
+
+    panel: str
+    at_ms: int
+    balance: Decimal
+    taken: Decimal
+    unit: Decimal
+    agreed: bool
+    orders: int
+    why: str = ""
+
+
+class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt whose outcome waits for evidence, with what its order says of it."""
+
+    attempt: Attempt
+    type: str
+    link: str
+    fields: str
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What a customer or an operator wants of an order, kept until it is done: cancel, or failover.
+
+    `told`: how often its panel was told of it.
+    """
+
+    id: int
+    order: int
+    what: str
+    by: str
+    reason: str
+    at_ms: int
+    told: int = 0
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
     """The attempt of an order that a panel took."""
 
     order: int
+    attempt: int
     panel: str
     remote_id: str
-
-
-class Totals(msgspec.Struct, frozen=True, kw_only=True):
-    """The ledger added up. A ledger that is right has `sum` 0 and `wrong` empty."""
-
-    orders: int
-    attempts: Mapping[str, int]  # by state
-    entries: int
-    sum: Decimal
-    books: Mapping[str, Decimal]
-    wrong: tuple[str, ...]  # what does not add up, in words

@@ -1,7 +1,6 @@
 """What a customer may ask of orders: place, status, refill, refill_status, cancel, balance."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -9,19 +8,17 @@ from decimal import Decimal
 import msgspec
 import structlog
 
-from gateway import money
 from gateway.catalog import Catalog, Service
 from gateway.conditions import refuses_link
 from gateway.errors import BadForm, NotSold
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, NewPlacement, Order
 from gateway.metrics import Metrics
-from gateway.orders.placing import Placing, Purchase
 from gateway.orders.requests import Requests
-from gateway.routing import Decision, Wanted, decide
-from gateway.rules.model import Rules
+from gateway.placing import Placing, Purchase, bounded, charged, following, routed
+from gateway.routing import Decision
 from providers.base import RefillStatus
-from providers.service_types import PER_ORDER, OrderFields, Subscriptions
+from providers.service_types import OrderFields
 
 _log = structlog.get_logger()
 
@@ -33,6 +30,7 @@ class Orders:
         self,
         ledger: Ledger,
         catalog: Catalog,
+        placing: Placing,
         metrics: Metrics,
         *,
         sync_wait_s: float,
@@ -42,7 +40,7 @@ class Orders:
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
-        self._placing = Placing(ledger, catalog, metrics, clock=clock)
+        self._placing = placing
         self._sync_wait_s = sync_wait_s
         self._placing_s = placing_s
         self._clock = clock
@@ -77,9 +75,7 @@ class Orders:
             refill=service.refill,
             cancel=service.cancel,
             decision=msgspec.json.encode(decision).decode(),
-            panel=best.panel,
-            remote_service=best.remote_service,
-            cost=best.cost,
+            first=following(self._catalog, best, fields),
         )
         purchase = Purchase(new, fields, decision.choices, self._clock() + self._placing_s)
         return await self._placing.buy(purchase, wait_s=self._sync_wait_s)
@@ -119,35 +115,3 @@ class Orders:
     def open(self) -> int:
         """How many orders are being bought."""
         return self._placing.open
-
-
-def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: float) -> Decision:
-    """How an order is routed at this moment of the clock: `add` goes by it, and `route explain` prints it."""
-    wanted = Wanted(
-        fields=fields,
-        charge=charged(service, fields),
-        refill=service.refill,
-        cancel=service.cancel,
-        min_margin=catalog.rules.min_margin,
-        draw=secrets.token_hex(8),
-    )
-    return decide(catalog.offers(service, now), wanted, service.policy)
-
-
-def bounded(fields: OrderFields, rules: Rules) -> OrderFields:
-    """A subscription without a limit is bought as one of so many posts: a prepaid balance carries no open end.
-
-    `posts` left out means no limit, and so does 0 alone; 0 beside `old_posts` means old posts only.
-    """
-    no_limit = isinstance(fields, Subscriptions) and (fields.posts is None or not (fields.posts or fields.old_posts))
-    if no_limit:
-        return msgspec.structs.replace(fields, posts=rules.subscription_posts)
-    return fields
-
-
-def charged(service: Service, fields: OrderFields) -> Decimal:
-    """What an order takes from its account, in our currency; BadForm where no account could pay so much."""
-    charge = money.price(service.rate, fields.units(), per_order=service.type in PER_ORDER)
-    if charge >= money.LIMIT:
-        raise BadForm("Incorrect quantity")
-    return charge

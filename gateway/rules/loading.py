@@ -97,6 +97,8 @@ def _rules(shape: RulesShape, reading: Reading) -> Rules:
         min_margin=share(shape.min_margin, ("min_margin",), reading),
         rate_from=shape.rate_from,
         subscription_posts=shape.subscription_posts,
+        complete=shape.complete,
+        complete_panels=shape.complete_panels,
         services={id: service(written, ("services", str(id)), reading) for id, written in shape.services.items()},
         publish=tuple(
             publish(written, ("publish", number), reading)

@@ -23,6 +23,21 @@ class Ids(StrEnum):
     NEW = "new"  # given once from `first` upward, kept in the ledger
 
 
+class Tells(StrEnum):
+    """Whether what a panel shows of itself counts as evidence of what became of an order."""
+
+    LEARNED = "learned"  # once our own orders there have shown that it can
+    TRUSTED = "trusted"  # from the first order on
+    NEVER = "never"  # it is not asked for it
+
+
+class Feature(StrEnum):
+    """What a panel can do beyond the seven actions."""
+
+    ORDERS = "orders"  # lists our orders: `action=orders`
+    REQUEST_ID = "request_id"  # keeps a name of ours beside an order
+
+
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
     """An account of ours at an upstream site.
 
@@ -31,6 +46,11 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
         rate_limit: calls and span, "60/min".
         in_flight: calls under way at once.
         low_balance: below this (panel's currency) people are warned.
+        settle_s: an order that was sent arrives there within so long, or never.
+        open_unknowns: with more outcomes unknown than this, it takes no further order.
+        evidence_ids: whether the ids between ours tell of a lost order; asking about them looks like prying.
+        evidence_balance: whether its balance does; not where others spend the same balance.
+        features: what it can do beyond the seven actions.
         private: whether its address may be a private one or plain http (tests, demo, own network).
     """
 
@@ -41,6 +61,11 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     rate_limit: str | None = None
     in_flight: int = 16
     low_balance: Decimal | None = None
+    settle_s: int = 300
+    open_unknowns: int = 3
+    evidence_ids: Tells = Tells.LEARNED
+    evidence_balance: Tells = Tells.LEARNED
+    features: tuple[Feature, ...] = ()
     private: bool = False
 
     def __repr__(self) -> str:
@@ -69,6 +94,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     cancel: bool | None = None
     policy: Policy | None = None
     margin: Decimal | None = None
+    complete: bool | None = None
+    complete_panels: int | None = None
     when: Condition | None = None
 
 
@@ -92,6 +119,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         margin: share put on the cost to make the rate, 0.15 = 15 %.
         min_margin: share of the cost that must be left over when buying.
         subscription_posts: how many new posts a subscription without a limit is sold as.
+        complete: whether the rest of an order that a panel ended early is bought elsewhere.
+        complete_panels: how many panels may take part in one order.
         version: hash of the file's content; what references lead to is not in it.
         warnings: what is allowed and hardly meant, each with its place.
     """
@@ -104,6 +133,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     min_margin: Decimal = Decimal(0)
     rate_from: RateFrom = RateFrom.DEAREST
     subscription_posts: int = 30
+    complete: bool = False
+    complete_panels: int = 3
     services: dict[int, Service] = {}
     publish: tuple[Publish, ...] = ()
     version: str = ""

@@ -37,6 +37,11 @@ def panel(shape: PanelShape, path: Path, reading: Reading) -> Panel | None:
         rate_limit=shape.rate_limit,
         in_flight=shape.in_flight,
         low_balance=None if shape.low_balance is None else Decimal(shape.low_balance),
+        settle_s=shape.settle_s,
+        open_unknowns=shape.open_unknowns,
+        evidence_ids=shape.evidence_ids,
+        evidence_balance=shape.evidence_balance,
+        features=shape.features,
         private=shape.private,
     )
 

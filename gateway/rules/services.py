@@ -30,6 +30,8 @@ def service(shape: ServiceShape, path: Path, reading: Reading) -> Service:
         cancel=shape.cancel,
         policy=shape.policy,
         margin=None if shape.margin is None else share(shape.margin, (*path, "margin"), reading),
+        complete=shape.complete,
+        complete_panels=shape.complete_panels,
         when=_condition(shape.when, (*path, "when"), reading),
     )
 

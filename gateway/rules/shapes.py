@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.routing import Policy
-from gateway.rules.model import Ids, Panel, Publish, RateFrom, Route, Rules
+from gateway.rules.model import Feature, Ids, Panel, Publish, RateFrom, Route, Rules, Tells
 from providers.pace import GRAMMAR
 from providers.service_types import TYPES
 
@@ -39,6 +39,9 @@ ServiceId = Annotated[int, Meta(ge=1, le=BIGGEST_ID, description=f"a whole numbe
 Units = Annotated[int, Meta(ge=1, le=BIGGEST_ID, description=f"a whole number from 1 to {BIGGEST_ID}")]
 Weight = Annotated[int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000")]
 InFlight = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
+Settle = Annotated[int, Meta(ge=1, le=86_400, description="a number of seconds from 1 to 86400")]
+Unknowns = Annotated[int, Meta(ge=0, le=1_000_000, description="a whole number from 0 to 1000000")]
+Panels = Annotated[int, Meta(ge=1, le=10, description="a whole number from 1 to 10")]
 Posts = Annotated[int, Meta(ge=1, le=10_000, description="a whole number from 1 to 10000")]
 RemoteId = Annotated[str | int, Meta(description="a panel's id of a service")]
 ShortRoute = Annotated[str, Meta(pattern=r"^[^/]+/.+$", description="a route, like alpha/101")]
@@ -78,6 +81,11 @@ class PanelShape(_Shape, frozen=True, kw_only=True):
     rate_limit: Calls | None = None
     in_flight: InFlight = _default(Panel, "in_flight")
     low_balance: Amount | None = None
+    settle_s: Settle = _default(Panel, "settle_s")
+    open_unknowns: Unknowns = _default(Panel, "open_unknowns")
+    evidence_ids: Tells = _default(Panel, "evidence_ids")
+    evidence_balance: Tells = _default(Panel, "evidence_balance")
+    features: tuple[Feature, ...] = _default(Panel, "features")
     private: bool = _default(Panel, "private")
 
     def __repr__(self) -> str:
@@ -108,6 +116,8 @@ class ServiceShape(_Shape, frozen=True, kw_only=True):
     cancel: bool | None = None
     policy: Policy | None = None
     margin: Percent | None = None
+    complete: bool | None = None
+    complete_panels: Panels | None = None
     when: WhenShape | None = None
 
 
@@ -133,6 +143,8 @@ class RulesShape(_Shape, frozen=True, kw_only=True):
     min_margin: Percent = _percent(_default(Rules, "min_margin"))
     rate_from: RateFrom = _default(Rules, "rate_from")
     subscription_posts: Posts = _default(Rules, "subscription_posts")
+    complete: bool = _default(Rules, "complete")
+    complete_panels: Panels = _default(Rules, "complete_panels")
     services: dict[ServiceId, ServiceShape] = _default(Rules, "services")
     publish: tuple[PublishShape, ...] = _default(Rules, "publish")
 

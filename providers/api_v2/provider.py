@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from providers.api_v2 import replies
 from providers.api_v2.catalogue import KEPT, MOST, crowd, listed, rows
 from providers.api_v2.document import NotJSON, document, failure
+from providers.api_v2.orders import listing
 from providers.api_v2.placed import added, ordered, ordered_in
 from providers.api_v2.words import known
 from providers.base import (
@@ -16,6 +17,8 @@ from providers.base import (
     Action,
     Added,
     Balance,
+    LastCheck,
+    Listed,
     NewOrder,
     RefillStatus,
     Refusal,
@@ -82,10 +85,12 @@ class APIv2:
                 more += 1
         return Services(tuple(sold), tuple(skipped), more)
 
-    async def add(self, order: NewOrder) -> Added:
+    async def add(self, order: NewOrder, *, last_check: LastCheck | None = None) -> Added:
         """Buy. An id in a 2xx wins over an error beside it; in any other answer it makes the outcome unknown."""
         params = {**form(order.fields), "service": order.remote_service}
-        answer = await self._transport.send("add", params, acted=_acted)
+        if order.request_id is not None:
+            params["request_id"] = order.request_id
+        answer = await self._transport.send("add", params, acted=_acted, last_check=last_check)
         with self._reading("add", answer):
             placed = self._placed(answer) if verdict(answer) is Verdict.READ else None
             if placed is not None:
@@ -114,6 +119,14 @@ class APIv2:
             if money is None:
                 raise self._transport.unanswered("balance", "no amount", answer)
             return money
+
+    async def orders(self, *, limit: int = BATCH) -> Sequence[Listed]:
+        answer = await self._transport.send("orders", {"limit": str(limit)})
+        with self._reading("orders", answer):
+            found = listing(self._read("orders", answer))
+            if found is None:
+                raise self._transport.unanswered("orders", "no list", answer)
+            return found
 
     async def _each(
         self,

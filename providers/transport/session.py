@@ -7,21 +7,26 @@ from types import SimpleNamespace
 import aiohttp
 from yarl import URL
 
-from providers.base import Action
+from providers.base import Action, LastCheck
 from providers.transport.limits import Limits
 from providers.transport.sockets import factory
+
+
+class TooLate(Exception):
+    """A call was stopped at the last moment before its first byte."""
 
 
 class Call:
     """How far one try of a call came: its phase is waiting, connecting, sent or answering."""
 
-    def __init__(self, action: Action, *, started: float, answer_s: float) -> None:
+    def __init__(self, action: Action, *, started: float, answer_s: float, last_check: LastCheck | None = None) -> None:
         self.action: Action = action
         self.started = started
         self.phase = "waiting"
         self.http: int | None = None
         self.received = bytearray()
         self._answer_s = answer_s
+        self._last_check = last_check
         self._deadline: asyncio.Timeout | None = None
 
     def connecting(self, deadline: asyncio.Timeout) -> None:
@@ -29,7 +34,13 @@ class Call:
         self._deadline = deadline
 
     def left(self) -> None:
-        """The headers are about to be written: from here on the panel may act, and the time for its answer runs."""
+        """The headers are about to be written: from here on the panel may act, and the time for its answer runs.
+
+        Raises:
+            TooLate: the last check has a reason not to send it; nothing is written.
+        """
+        if self._last_check is not None and (why := self._last_check()) is not None:
+            raise TooLate(why)
         self.phase = "sent"
         if self._deadline is not None:
             self._deadline.reschedule(asyncio.get_running_loop().time() + self._answer_s)

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import aiohttp
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from providers.base import READS, Action
+from providers.base import READS, Action, LastCheck
 from providers.errors import Full, ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
 from providers.pace import Pace
 from providers.transport.key import Key
@@ -109,13 +109,18 @@ class Transport:
         await self.close()
 
     async def send(
-        self, action: Action, params: Mapping[str, str], *, acted: Callable[[Reply], bool] = lambda _: False
+        self,
+        action: Action,
+        params: Mapping[str, str],
+        *,
+        acted: Callable[[Reply], bool] = lambda _: False,
+        last_check: LastCheck | None = None,
     ) -> Reply:
         """POST `action` and give the answer for the dialect to read: a 2xx, or a 4xx that its words may explain.
 
         A read is sent up to 3 times. A write is sent again only when no connection came about: a second `add` may be
         a second order. `acted` tells of an answer that is no 2xx whether it shows that the panel acted all the same:
-        then its status proves nothing.
+        then its status proves nothing. `last_check` is asked right before the first byte leaves; its reason stops it.
 
         Raises:
             Unsent: nothing left us, or Cloudflare says that nothing reached the panel; `Full` where we held it back.
@@ -130,7 +135,7 @@ class Transport:
             sleep=self._sleep,
             reraise=True,
         )
-        return await retrying(self._send_once, action, params, acted)
+        return await retrying(self._send_once, action, params, acted, last_check)
 
     def refused(self, action: Action, text: str, why: Reason, answer: Reply) -> Refused:
         """The dialect found a no in `answer`: the exception for it, with its evidence."""
@@ -148,8 +153,15 @@ class Transport:
         """Give what a dialect decoded without our key: unpacking JSON can bring one to light."""
         return self._key.struck_document(document)
 
-    async def _send_once(self, action: Action, params: Mapping[str, str], acted: Callable[[Reply], bool]) -> Reply:
-        call = Call(action, started=self._clock(), answer_s=self._limits.answer_s(action))
+    async def _send_once(
+        self,
+        action: Action,
+        params: Mapping[str, str],
+        acted: Callable[[Reply], bool],
+        last_check: LastCheck | None,
+    ) -> Reply:
+        answer_s = self._limits.answer_s(action)
+        call = Call(action, started=self._clock(), answer_s=answer_s, last_check=last_check)
         with self._translated(call):
             body = urlencode({**params, "key": self._key.reveal(), "action": action}).encode()
             if self._pace is not None:  # before the permit: who waits for a turn keeps nobody else waiting

@@ -57,7 +57,7 @@ async def refusal(said: object, action: Action = "add", status: int = 200) -> Pr
 async def ask(provider: APIv2, action: Action, *ids: str) -> object:
     if action == "add":
         return await provider.add(ORDER)
-    if action in {"services", "balance"}:
+    if action in {"services", "balance", "orders"}:
         return await getattr(provider, action)()
     return await getattr(provider, action)(ids or ("1",))
 

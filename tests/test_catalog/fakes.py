@@ -11,7 +11,19 @@ from gateway.ledger.records import LedgerBusy
 from gateway.panels import Panel, exchange
 from gateway.rules import model
 from gateway.shared import InProcess
-from providers.base import Added, Balance, NewOrder, RefillStatus, Refusal, RemoteService, Requested, Services, Status
+from providers.base import (
+    Added,
+    Balance,
+    LastCheck,
+    Listed,
+    NewOrder,
+    RefillStatus,
+    Refusal,
+    RemoteService,
+    Requested,
+    Services,
+    Status,
+)
 from providers.errors import Unanswered
 
 T = TypeVar("T")
@@ -60,7 +72,10 @@ class FakeProvider:
         await asyncio.sleep(0)
         return _next(self.balances)
 
-    async def add(self, order: NewOrder) -> Added:
+    async def orders(self, *, limit: int = 100) -> Sequence[Listed]:
+        raise AssertionError(f"the catalogue asks for no list of orders: {limit}")
+
+    async def add(self, order: NewOrder, *, last_check: LastCheck | None = None) -> Added:  # noqa: ARG002
         raise AssertionError(f"the catalogue buys nothing: {order}")
 
     async def status(self, orders: Sequence[str]) -> Mapping[str, Status | Refusal]:

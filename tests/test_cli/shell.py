@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from gateway.__main__ import panelmux
 from gateway.ledger import ledger
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, NewPlacement, Unknown
+from gateway.ledger.records import Accepted, NewPlacement, Next, Unknown
 from providers.sandbox import Catalogue, Sandbox
 
 T = TypeVar("T")
@@ -154,11 +154,11 @@ async def placed(
         cancel=False,
         decision='{"policy":"cheapest","choices":[{"panel":"alpha","remote_service":"101","cost":"1","score":0.5}],'
         '"left_out":[{"panel":"beta","remote_service":"101","why":"circuit open"}]}',
-        panel=panel,
-        remote_service="101",
-        cost=Decimal(1),
+        first=Next(panel=panel, remote_service="101", cost=Decimal(1), remote_cost=Decimal(1)),
     )
     made = await opened.place(new)
+    assert made.attempt is not None
+    assert made.attempt is not None
     outcome = Unknown(evidence='{"phase":"sent","http":502}') if unknown else Accepted(remote_id=f"7{made.attempt}")
     await opened.settle(made.attempt, outcome)
     return made.order

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gateway.__main__ import panelmux
 from gateway.cli.failure import Exit
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, NewPlacement
+from gateway.ledger.records import Accepted, NewPlacement, Next
 from providers.base import OrderStatus, Status
 from tests.test_cli.shell import Shell, Site, placed
 
@@ -19,7 +19,10 @@ from tests.test_cli.shell import Shell, Site, placed
 def test_orders_are_listed_newest_first_and_filtered(shell: Shell) -> None:
     async def work(opened: Ledger) -> tuple[int, int]:
         open_, done = await placed(opened), await placed(opened, panel="beta", unknown=False)
-        await opened.observe(done, Status(status=OrderStatus.COMPLETED, word="Completed", remains=0), next_ms=None)
+        [attempt] = await opened.attempts(done)
+        await opened.observe(
+            attempt.id, Status(status=OrderStatus.COMPLETED, word="Completed", remains=0), next_ms=None
+        )
         await opened.create_account("other")
         return open_, done
 
@@ -44,7 +47,8 @@ def test_an_order_is_listed_as_its_customer_sees_it(shell: Shell) -> None:
     async def work(opened: Ledger) -> None:
         order = await placed(opened, unknown=False, runs=3)
         half = Status(status=OrderStatus.PARTIAL, word="Partial", remains=1000)
-        await opened.observe(order, half, next_ms=None)
+        [attempt] = await opened.attempts(order)
+        await opened.observe(attempt.id, half, next_ms=None)
 
     shell.keep(work)
     (line,) = shell.json("order", "list")
@@ -96,9 +100,7 @@ def test_an_order_without_a_readable_decision_is_shown_all_the_same(shell: Shell
             refill=False,
             cancel=False,
             decision='{"made": "by a later version"}',
-            panel="alpha",
-            remote_service="1",
-            cost=Decimal(1),
+            first=Next(panel="alpha", remote_service="1", cost=Decimal(1), remote_cost=Decimal(1)),
         )
         return (await opened.place(new)).order
 
@@ -202,7 +204,7 @@ def test_what_was_not_placed_is_given_back_with_a_reason(shell: Shell) -> None:
     assert result.exit_code == 0
     assert "1.50 goes back to the account" in result.stderr
     assert "may still arrive there" in result.stderr
-    assert "not_sent" in result.stdout
+    assert "not_placed" in result.stdout
     (line,) = shell.json("order", "list")
     assert (line["status"], line["unknown"]) == ("Canceled", False)
     assert shell.json("account", "list")[0]["balance"] == "100.00"

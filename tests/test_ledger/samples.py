@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, Account, NewPlacement, Placed
+from gateway.ledger.records import Accepted, Account, NewPlacement, Next, Placed
 from providers.base import OrderStatus, Status
 
 CHARGE: Final = Decimal("0.5")
@@ -22,6 +22,13 @@ class Clock:
 
 
 def placement(account: Account, **changes: Any) -> NewPlacement:
+    offer: dict[str, Any] = {
+        "panel": "alpha",
+        "remote_service": "7",
+        "cost": Decimal("0.4"),
+        "remote_cost": Decimal("0.4"),
+    }
+    offer |= {name: changes.pop(name) for name in (*offer, "settle_s") if name in changes}
     fields: dict[str, Any] = {
         "account": account.id,
         "service": 1,
@@ -34,9 +41,7 @@ def placement(account: Account, **changes: Any) -> NewPlacement:
         "refill": True,
         "cancel": True,
         "decision": '{"offers": ["alpha/7"]}',
-        "panel": "alpha",
-        "remote_service": "7",
-        "cost": Decimal("0.4"),
+        "first": Next(**offer),
         **changes,
     }
     return NewPlacement(**fields)
@@ -53,8 +58,14 @@ async def funded(ledger: Ledger, amount: str = "100", name: str = "shop") -> Acc
 async def bought(ledger: Ledger, account: Account, remote_id: str = "r1", **changes: Any) -> Placed:
     """An order that its panel took."""
     placed = await ledger.place(placement(account, **changes))
-    await ledger.settle(placed.attempt, Accepted(remote_id=remote_id))
+    await ledger.settle(sent(placed), Accepted(remote_id=remote_id))
     return placed
+
+
+def sent(placed: Placed) -> int:
+    """The attempt of an order that was just written."""
+    assert placed.attempt is not None
+    return placed.attempt
 
 
 def told(status: OrderStatus | None, *, remains: int | None = None, **more: Any) -> Status:

@@ -25,7 +25,7 @@ from gateway.ledger.records import (
 from gateway.money import amount, steps
 from providers.base import OrderStatus
 from tests.test_ledger.conftest import LEDGERS
-from tests.test_ledger.samples import Clock, placement, told
+from tests.test_ledger.samples import Clock, placement, sent, told
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of random name is made in it; nothing here asks what outlives a power cut
 FINISHED = {OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED}
@@ -112,7 +112,7 @@ class Machine(RuleBasedStateMachine):
         placed = self.runner.run(call)
         assert placed.order not in self.orders
         self.available[account] -= charge
-        self.orders[placed.order] = _Order(account, charge, units, placed.attempt, "alpha", units)
+        self.orders[placed.order] = _Order(account, charge, units, sent(placed), "alpha", units)
 
     @precondition(lambda self: self.orders)
     @rule(which=st.integers(0, 99), remote_id=st.sampled_from("abcdef"), unknown_first=st.booleans())
@@ -160,8 +160,7 @@ class Machine(RuleBasedStateMachine):
     )
     def observe(self, which: int, status: OrderStatus | None, remains: int | None) -> None:
         order = self._pick(which)
-        id = next(id for id, known in self.orders.items() if known is order)
-        call = self.ledger.observe(id, told(status, remains=remains), next_ms=None)
+        call = self.ledger.observe(order.attempt, told(status, remains=remains), next_ms=None)
         if order.state != "accepted":
             with pytest.raises(WrongState):
                 self.runner.run(call)
@@ -177,7 +176,7 @@ class Machine(RuleBasedStateMachine):
         self.runner.run(self.ledger.close())
         self._open()
         cut = [order for order in self.orders.values() if order.state == "sending"]
-        assert self.runner.run(self.ledger.recover()) == len(cut)
+        assert self.runner.run(self.ledger.recover()).unknown == len(cut)
         for order in cut:
             order.state = "unknown"
 

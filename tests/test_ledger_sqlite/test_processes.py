@@ -41,7 +41,7 @@ async def test_what_was_answered_before_a_kill_is_there_after_it(path: Path) -> 
     assert {order.id for order in orders} >= set(told_ids)
     assert len(set(told_ids)) == len(told_ids)
     assert (totals.wrong, totals.attempts) == ((), {"sending": len(orders)})
-    assert await opened.recover() == len(orders)
+    assert (await opened.recover()).unknown == len(orders)
     [attempt] = await opened.attempts(told_ids[0])
     assert attempt.state is AttemptState.UNKNOWN
     account = await opened.account("shop")
@@ -61,7 +61,7 @@ def test_processes_that_open_a_new_ledger_at_once_all_succeed(path: Path) -> Non
             assert child.wait(30) == 0
     with another(path) as other:
         assert other.execute("SELECT name, available FROM account").fetchall() == [("shop", 3_000_000)]
-        assert other.execute("SELECT COUNT(*) FROM schema").fetchone() == (1,)
+        assert other.execute("SELECT COUNT(*) FROM schema").fetchone() == (2,)
 
 
 async def test_a_command_line_writes_beside_a_process_that_sells(path: Path) -> None:

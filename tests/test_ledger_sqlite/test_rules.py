@@ -10,7 +10,7 @@ from gateway.ledger.records import LedgerError
 from gateway.ledger.sql import ids
 from gateway.ledger.sqlite.database import SQLite
 from providers.base import OrderStatus
-from tests.test_ledger.samples import bought, funded, placement, told
+from tests.test_ledger.samples import bought, funded, placement, sent, told
 from tests.test_ledger_sqlite.files import another
 
 pytestmark = pytest.mark.anyio
@@ -29,8 +29,8 @@ async def test_a_second_attempt_beside_a_live_one_is_refused_by_the_file_itself(
     await bought(kept, await funded(kept))
     with another(path) as other, pytest.raises(sqlite3.IntegrityError, match=r"attempt\.order_id"):
         other.execute(
-            "INSERT INTO attempt (order_id, panel, remote_service, state, cost, evidence, created_ms)"
-            " SELECT order_id, 'beta', '1', 'sending', 1, '{}', 1 FROM attempt"
+            "INSERT INTO attempt (order_id, panel, remote_service, state, units, cost, created_ms, settle_ms)"
+            " SELECT order_id, 'beta', '1', 'sending', 1, 1, 1, 2 FROM attempt"
         )
 
 
@@ -44,7 +44,8 @@ async def test_a_second_attempt_beside_a_live_one_is_refused_by_the_file_itself(
         ("UPDATE orders SET refunded = charge + 1", "500001 refunded of 0.500000"),
         ("UPDATE orders SET status = 'Canceled'", "sold for 0.500000 where 0.500000 is right"),
         ("UPDATE attempt SET state = 'refused', remote_id = NULL", "Pending with no attempt open"),
-        ("UPDATE attempt SET state = 'unknown', remote_id = NULL", "holds 0.000000 for 0.500000"),
+        ("UPDATE attempt SET state = 'unknown', remote_id = NULL", "sold, and its attempts say otherwise"),
+        ("UPDATE orders SET sold = 0", "holds 0.000000 for 0.500000"),
         ("UPDATE transfer SET account = 2 WHERE what = 'sale'", "transfer 3: not of the account of order"),
     ],
 )
@@ -63,7 +64,8 @@ async def test_an_id_does_not_come_back_when_its_order_is_deleted(kept: Ledger, 
     account = await funded(kept)
     first = await kept.place(placement(account))
     with another(path) as other:
-        other.execute("DROP TRIGGER event_stays")
+        for kept_by in ("event_stays", "attempt_stays", "order_stays"):
+            other.execute(f"DROP TRIGGER {kept_by}")
         for statement in ("DELETE FROM event", "DELETE FROM attempt", "DELETE FROM orders"):
             other.execute(statement)
     assert (await kept.place(placement(account))).order > first.order
@@ -92,8 +94,17 @@ async def test_hot_questions_are_answered_by_an_index(kept: Ledger, database: SQ
     await kept.stale_refills("alpha")
     await kept.unknown_attempts()
     await kept.list_orders(account=account.id)
-    await kept.observe(placed.order, told(OrderStatus.PARTIAL, remains=3), next_ms=None)
-    await kept.postpone([placed.order], 1)
+    await kept.suspicions("alpha")
+    await kept.followed("alpha", limit=10)
+    await kept.unknown_counts()
+    await kept.untracked_attempts()
+    await kept.ours("alpha", ["r1"])
+    await kept.ceiling("alpha", sent(placed), after_ms=0)
+    await kept.anchor("alpha")
+    await kept.wishes()
+    await kept.recent(0)
+    await kept.observe(sent(placed), told(OrderStatus.PARTIAL, remains=3), next_ms=None)
+    await kept.postpone([sent(placed)], 1)
     await kept.open_refill(placed.order, "alpha")
     await kept.recover()
     for db in database._connections:

@@ -17,7 +17,7 @@ from gateway.cli.order.show import known
 from gateway.cli.reached import panel_of, ruled
 from gateway.cli.text import age
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, NotSent, Order
+from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, NotPlaced, Order
 from gateway.money import up, wire
 from gateway.rules.model import Rules
 from gateway.settings import Settings
@@ -102,7 +102,7 @@ def resolve(
         order=id,
         attempt=found.attempt.id,
         panel=found.attempt.panel,
-        outcome=(AttemptState.NOT_SENT if bind is None else AttemptState.ACCEPTED).value,
+        outcome=(AttemptState.NOT_PLACED if bind is None else AttemptState.ACCEPTED).value,
         remote_id=bind,
         done=not dry_run,
     )
@@ -186,7 +186,7 @@ def _odd(rules: Rules, attempt: Attempt, told: Status) -> list[str]:
 
 
 def _given_back(order: Order, attempt: Attempt) -> list[str]:
-    plan = [f"→ the attempt counts as not sent; {wire(order.charge)} goes back to the account; the order is Canceled"]
+    plan = [f"→ the attempt counts as not placed; {wire(order.charge)} goes back to the account; the order is Canceled"]
     left = _SETTLE_S - (time.time() - attempt.created_ms / 1000)
     if left > 0:
         plan.append(
@@ -214,7 +214,7 @@ async def _settle(settings: Settings, found: Found, word: Word) -> None:
     async with ledger_at(settings.ledger) as ledger:
         if word.bind is None:
             then = Fail(why=f"operator: {word.reason}")
-            await ledger.settle(found.attempt.id, NotSent(evidence=evidence), then)
+            await ledger.settle(found.attempt.id, NotPlaced(evidence=evidence), then)
         else:
             accepted = Accepted(remote_id=word.bind, charge=found.charge, evidence=evidence)
             await ledger.settle(found.attempt.id, accepted)

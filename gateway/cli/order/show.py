@@ -114,7 +114,7 @@ def _whole(order: Order, account: str, attempts: Sequence[Attempt], events: Sequ
         created=moment(order.created_ms),
         updated=moment(order.updated_ms),
         decision=_raw(order.decision),
-        attempts=tuple(map(_try, attempts)),
+        attempts=tuple(_try(attempt, events) for attempt in attempts),
         events=tuple(
             Happening(at=moment(event.at_ms), attempt=event.attempt, what=event.what, evidence=_raw(event.evidence))
             for event in events
@@ -122,7 +122,13 @@ def _whole(order: Order, account: str, attempts: Sequence[Attempt], events: Sequ
     )
 
 
-def _try(attempt: Attempt) -> Try:
+def _seen(attempt: Attempt, events: Sequence[Event]) -> str:
+    """The evidence of what the attempt came to."""
+    told = [event.evidence for event in events if event.attempt == attempt.id and event.what == attempt.state.value]
+    return told[-1] if told else "{}"
+
+
+def _try(attempt: Attempt, events: Sequence[Event]) -> Try:
     return Try(
         id=attempt.id,
         panel=attempt.panel,
@@ -131,7 +137,7 @@ def _try(attempt: Attempt) -> Try:
         cost=wire(attempt.cost),
         remote_id=attempt.remote_id,
         reason=attempt.reason,
-        evidence=_raw(attempt.evidence),
+        evidence=_raw(_seen(attempt, events)),
         began=moment(attempt.created_ms),
         settled=None if attempt.settled_ms is None else moment(attempt.settled_ms),
     )
@@ -167,7 +173,7 @@ def _print(order: Order, account: str, attempts: Sequence[Attempt], events: Sequ
                 attempt.state.value,
                 attempt.remote_id or "",
                 wire(attempt.cost),
-                attempt.reason or said(attempt.evidence),
+                attempt.why or attempt.reason or said(_seen(attempt, events)),
                 moment(attempt.created_ms),
             )
             for attempt in attempts

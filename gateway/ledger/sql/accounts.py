@@ -11,19 +11,21 @@ from gateway.ledger.sql.work import Row, Taken, Work
 from gateway.money import amount, steps
 
 _ACCOUNT: Final = "SELECT id, name, unlimited, available, held, created_ms FROM account "
-_KEY: Final = "SELECT id, account, hash, hint, get_add, created_ms, revoked_ms FROM key "
+_KEY: Final = "SELECT id, account, hash, hint, get_add, created_ms, revoked_ms, repeats FROM key "
 
 _CREATE = "INSERT INTO account (name, unlimited, created_ms) VALUES (?, ?, ?) RETURNING id"
 _BY_ID = _ACCOUNT + "WHERE id = ?"
 _BY_NAME = _ACCOUNT + "WHERE name = ?"
 _ALL = _ACCOUNT + "ORDER BY name"
 
-_CREATE_KEY = "INSERT INTO key (account, hash, hint, get_add, created_ms) VALUES (?, ?, ?, ?, ?) RETURNING id"
+_CREATE_KEY = (
+    "INSERT INTO key (account, hash, hint, get_add, created_ms, repeats) VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
+)
 _REVOKE = "UPDATE key SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL RETURNING id"
 _KEY_BY_ID = _KEY + "WHERE id = ?"
 _KEYS = _KEY + "WHERE account = ? ORDER BY id"
 _FIND_KEY = """
-    SELECT k.id, k.account, k.hash, k.hint, k.get_add, k.created_ms, k.revoked_ms,
+    SELECT k.id, k.account, k.hash, k.hint, k.get_add, k.created_ms, k.revoked_ms, k.repeats,
            a.id, a.name, a.unlimited, a.available, a.held, a.created_ms
     FROM key AS k JOIN account AS a ON a.id = k.account WHERE k.hash = ? AND k.revoked_ms IS NULL"""
 
@@ -96,14 +98,14 @@ def topup(account: int, given: Decimal, note: str, now_ms: int) -> Work[Decimal]
     return amount(available)
 
 
-def create_key(account: int, hash: bytes, hint: str, now_ms: int, *, get_add: bool) -> Work[Key]:
+def create_key(account: int, hash: bytes, hint: str, now_ms: int, *, get_add: bool, repeats: str = "join") -> Work[Key]:
     if not (yield _BY_ID, (account,)):
         raise WrongState(f"account {account}: not there")
     try:
-        [(id,)] = yield _CREATE_KEY, (account, hash, hint, get_add, now_ms)
+        [(id,)] = yield _CREATE_KEY, (account, hash, hint, get_add, now_ms, repeats)
     except Taken:
         raise LedgerError("key: it is in use") from None
-    return Key(id=id, account=account, hash=hash, hint=hint, get_add=get_add, created_ms=now_ms)
+    return Key(id=id, account=account, hash=hash, hint=hint, get_add=get_add, repeats=repeats, created_ms=now_ms)
 
 
 def revoke_key(key: int, now_ms: int) -> Work[Key | None]:
@@ -119,7 +121,7 @@ def keys(account: int) -> Work[tuple[Key, ...]]:
 
 def find_key(hash: bytes) -> Work[tuple[Key, Account] | None]:
     rows = yield _FIND_KEY, (hash,)
-    return (_key(rows[0][:7]), _account(rows[0][7:])) if rows else None
+    return (_key(rows[0][:8]), _account(rows[0][8:])) if rows else None
 
 
 def _account(row: Row) -> Account:
@@ -135,13 +137,14 @@ def _account(row: Row) -> Account:
 
 
 def _key(row: Row) -> Key:
-    id, account, hash, hint, get_add, created_ms, revoked_ms = row
+    id, account, hash, hint, get_add, created_ms, revoked_ms, repeats = row
     return Key(
         id=id,
         account=account,
         hash=hash,
         hint=hint,
         get_add=bool(get_add),
+        repeats=repeats,
         created_ms=created_ms,
         revoked_ms=revoked_ms,
     )

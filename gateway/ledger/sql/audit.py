@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from gateway.ledger.records import Totals
+from gateway.ledger.records import LedgerError
+from gateway.ledger.reports import Replay, Totals
+from gateway.ledger.sql import lives
 from gateway.ledger.sql.work import Work
 from gateway.money import amount
 
@@ -27,25 +29,64 @@ _ASTRAY = """
     WHERE t.account <> o.account ORDER BY t.id LIMIT ?"""
 _REFUNDED = "SELECT id, charge, refunded FROM orders WHERE refunded < 0 OR refunded > charge ORDER BY id LIMIT ?"
 _STATES = """
-    SELECT o.id, o.status, a.state FROM orders AS o
-    LEFT JOIN attempt AS a ON a.order_id = o.id AND a.state IN ('sending', 'unknown', 'accepted')
-    WHERE (a.state IS NULL AND o.status <> 'Canceled') OR (a.state IN ('sending', 'unknown') AND o.status <> 'Pending')
+    SELECT o.id, o.status, a.state FROM orders AS o LEFT JOIN attempt AS a ON a.order_id = o.id AND
+    (a.state IN ('sending', 'unknown', 'untracked') OR (a.state = 'accepted' AND a.passed_on = 0))
+    WHERE (a.state IS NULL AND o.status NOT IN ('Canceled', 'Partial'))
+       OR (a.state IN ('sending', 'unknown') AND o.status NOT IN ('Pending', 'In progress', 'Canceled'))
     ORDER BY o.id LIMIT ?"""
+_SOLD = """
+    SELECT o.id, o.sold FROM orders AS o WHERE o.sold <> EXISTS (
+        SELECT 1 FROM attempt AS a WHERE a.order_id = o.id AND a.state IN ('accepted', 'untracked')
+    ) ORDER BY o.id LIMIT ?"""
 _MONEY = """
     SELECT o.id, o.status, COALESCE(m.held, 0), COALESCE(m.sales, 0),
-           CASE WHEN a.state IN ('sending', 'unknown') THEN o.charge ELSE 0 END,
-           CASE WHEN a.state = 'accepted' THEN o.charge - o.refunded ELSE 0 END
+           CASE WHEN o.sold THEN 0 ELSE o.charge END, CASE WHEN o.sold THEN o.charge - o.refunded ELSE 0 END
     FROM orders AS o
-    LEFT JOIN attempt AS a ON a.order_id = o.id AND a.state IN ('sending', 'unknown', 'accepted')
     LEFT JOIN (
         SELECT t.order_id, SUM(CASE WHEN e.book = 'held' THEN e.amount ELSE 0 END) AS held,
                SUM(CASE WHEN e.book = 'sales' THEN e.amount ELSE 0 END) AS sales
         FROM entry AS e JOIN transfer AS t ON t.id = e.transfer WHERE t.order_id IS NOT NULL GROUP BY t.order_id
     ) AS m ON m.order_id = o.id
-    WHERE COALESCE(m.held, 0) <> CASE WHEN a.state IN ('sending', 'unknown') THEN o.charge ELSE 0 END
-       OR COALESCE(m.sales, 0) <> CASE WHEN a.state = 'accepted' THEN o.charge - o.refunded ELSE 0 END
+    WHERE COALESCE(m.held, 0) <> CASE WHEN o.sold THEN 0 ELSE o.charge END
+       OR COALESCE(m.sales, 0) <> CASE WHEN o.sold THEN o.charge - o.refunded ELSE 0 END
        OR (o.status = 'Canceled' AND o.charge > 0 AND o.charge >= o.units AND o.refunded = 0)
     ORDER BY o.id LIMIT ?"""
+_TAKEN: Final = """
+    SELECT panel, COALESCE(taken, '0') FROM attempt WHERE state IN ('accepted', 'untracked') ORDER BY panel"""
+_PANELS = "SELECT name, taken FROM panel ORDER BY name"
+_HISTORIES = """
+    SELECT e.order_id, e.word FROM event AS e
+    WHERE e.word IS NOT NULL AND e.order_id > ? ORDER BY e.order_id, e.id LIMIT ?"""
+_PAGE: Final = 5_000
+
+
+def replayed() -> Work[Replay]:
+    """Every order told anew from the words of its history, held against what stands in its row."""
+    wrong: list[str] = []
+    orders, last, rest = 0, 0, 0
+    while True:
+        rows = yield _HISTORIES, (last, _PAGE)
+        histories: dict[int, list[str]] = {}
+        for order, word in rows:
+            histories.setdefault(order, []).append(word)
+        if len(rows) == _PAGE and len(histories) > 1:
+            histories.popitem()  # the page may end in the middle of it
+        for order, words in histories.items():
+            last = order
+            if not words[0].startswith('{"word":"begun"'):
+                rest += 1
+                continue
+            orders += 1
+            kept = yield from lives.of_order(order)
+            try:
+                anew = lives.told_anew(words)
+            except LedgerError as error:
+                wrong.append(f"order {order}: its history cannot be told: {error}")
+                continue
+            if anew != kept.life:
+                wrong.append(f"order {order}: its history tells {lives.difference(anew, kept.life)}")
+        if not histories:
+            return Replay(orders=orders, older=rest, wrong=tuple(wrong))
 
 
 def totals() -> Work[Totals]:
@@ -101,7 +142,9 @@ def _orders() -> Work[Sequence[str]]:
     refunded = yield _REFUNDED, (_SHOWN,)
     states = yield _STATES, (_SHOWN,)
     money = yield _MONEY, (_SHOWN,)
+    sold = yield _SOLD, (_SHOWN,)
     return [
+        *(f"order {id}: {'sold' if was else 'not sold'}, and its attempts say otherwise" for id, was in sold),
         *(f"order {id}: {amount(back)} refunded of {amount(charge)}" for id, charge, back in refunded),
         *(f"order {id}: {status} with {state or 'no'} attempt open" for id, status, state in states),
         *(

@@ -10,16 +10,36 @@ from gateway.ledger.records import (
     Event,
     Fail,
     Key,
+    Learned,
     Live,
     NewPlacement,
     Next,
     Order,
     Outcome,
     Placed,
+    Reading,
+    Recent,
     Refill,
-    Totals,
+    Suspicion,
+    Wish,
 )
-from gateway.ledger.sql import accounts, audit, catalogue, events, ids, orders, reading, refills, tracking
+from gateway.ledger.reports import Recovery, Replay, Totals
+from gateway.ledger.sql import (
+    accounts,
+    audit,
+    catalogue,
+    events,
+    ids,
+    learned,
+    meta,
+    orders,
+    reading,
+    refills,
+    requests,
+    suspects,
+    tracking,
+    wishes,
+)
 from gateway.ledger.sql.work import Database
 from providers.base import OrderStatus, RefillStatus, Status
 
@@ -30,6 +50,7 @@ class SQLLedger:
     def __init__(self, database: Database, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._now_ms = now_ms
+        self._epoch = 0
 
     async def open(self) -> None:
         await self._database.open(self._now_ms())
@@ -75,8 +96,12 @@ class SQLLedger:
     async def topup(self, account: int, amount: Decimal, note: str) -> Decimal:
         return await self._database.write(accounts.topup(account, amount, note, self._now_ms()))
 
-    async def create_key(self, account: int, *, hash: bytes, hint: str, get_add: bool = True) -> Key:
-        return await self._database.write(accounts.create_key(account, hash, hint, self._now_ms(), get_add=get_add))
+    async def create_key(
+        self, account: int, *, hash: bytes, hint: str, get_add: bool = True, repeats: str = "join"
+    ) -> Key:
+        return await self._database.write(
+            accounts.create_key(account, hash, hint, self._now_ms(), get_add=get_add, repeats=repeats)
+        )
 
     async def revoke_key(self, key: int) -> Key | None:
         return await self._database.write(accounts.revoke_key(key, self._now_ms()))
@@ -90,13 +115,27 @@ class SQLLedger:
     # Orders and their attempts.
 
     async def place(self, new: NewPlacement) -> Placed:
-        return await self._database.write(orders.place(new, self._now_ms()))
+        return await self._database.write(orders.place(new, self._epoch, self._now_ms()))
 
     async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | None = None) -> int | None:
-        return await self._database.write(orders.settle(attempt, outcome, then, self._now_ms()))
+        return await self._database.write(orders.settle(attempt, outcome, then, self._epoch, self._now_ms()))
 
-    async def recover(self) -> int:
-        return await self._database.write(orders.recover(self._now_ms()))
+    async def recover(self) -> Recovery:
+        recovery = await self._database.write(orders.recover(self._now_ms()))
+        self._epoch = recovery.epoch
+        return recovery
+
+    async def stopped(self) -> None:
+        await self._database.write(meta.put("clean_stop", self._epoch))
+
+    async def give_back(self, order: int, amount: Decimal, *, ends: bool, evidence: str) -> None:
+        await self._database.write(orders.give_back(order, amount, ends=ends, evidence=evidence, now_ms=self._now_ms()))
+
+    async def note(self, order: int, attempt: int | None, what: str, evidence: str) -> None:
+        await self._database.write(events.append(order, attempt, what, evidence, self._now_ms()))
+
+    async def recent(self, since_ms: int) -> Sequence[Recent]:
+        return await self._database.read(requests.recent(since_ms))
 
     async def order(self, order: int) -> Order | None:
         return await self._database.read(reading.order(order))
@@ -120,14 +159,20 @@ class SQLLedger:
     async def attempts(self, order: int) -> Sequence[Attempt]:
         return await self._database.read(reading.attempts(order))
 
+    async def order_of(self, attempt: int) -> int | None:
+        return await self._database.read(reading.order_of(attempt))
+
     async def bound(self, panel: str, remote_id: str) -> int | None:
         return await self._database.read(reading.bound(panel, remote_id))
 
     async def unknown_attempts(self, panel: str | None = None, *, limit: int = 100) -> Sequence[Attempt]:
-        return await self._database.read(reading.unknown_attempts(panel, limit))
+        return await self._database.read(suspects.unknown(panel, limit))
 
-    async def unknown_count(self) -> int:
-        return await self._database.read(reading.unknown_count())
+    async def untracked_attempts(self, *, limit: int = 100) -> Sequence[Attempt]:
+        return await self._database.read(suspects.untracked(limit))
+
+    async def unknown_counts(self) -> Mapping[str, int]:
+        return await self._database.read(suspects.counts())
 
     async def open_orders(self) -> Mapping[str, int]:
         return await self._database.read(reading.open_orders())
@@ -143,11 +188,83 @@ class SQLLedger:
     async def due(self, panel: str, *, limit: int = 100) -> Sequence[Due]:
         return await self._database.read(tracking.due(panel, limit, self._now_ms()))
 
-    async def observe(self, order: int, status: Status, *, next_ms: int | None) -> Order:
-        return await self._database.write(tracking.observe(order, status, next_ms, self._now_ms()))
+    async def followed(self, panel: str, *, limit: int) -> Sequence[Due]:
+        return await self._database.read(tracking.followed(panel, limit))
 
-    async def postpone(self, orders: Sequence[int], next_ms: int) -> None:
-        await self._database.write(tracking.postpone(orders, next_ms))
+    async def observe(self, attempt: int, status: Status, *, next_ms: int | None) -> Order:
+        return await self._database.write(tracking.observe(attempt, status, next_ms, self._now_ms()))
+
+    async def pass_on(self, attempt: int, status: Status, following: Next, *, next_ms: int | None) -> int:
+        return await self._database.write(
+            tracking.pass_on(attempt, status, following, self._epoch, next_ms, self._now_ms())
+        )
+
+    async def postpone(self, attempts: Sequence[int], next_ms: int | None) -> None:
+        await self._database.write(tracking.postpone(attempts, next_ms))
+
+    # What is known of panels, and evidence.
+
+    async def suspicions(self, panel: str, *, limit: int = 200) -> Sequence[Suspicion]:
+        return await self._database.read(suspects.suspicions(panel, limit))
+
+    async def looked(self, attempt: int, *, why: str, next_ms: int | None, evidence: str) -> None:
+        await self._database.write(suspects.looked(attempt, why, next_ms, evidence, self._now_ms()))
+
+    async def duplicate_seen(self, panel: str, remote_service: str, link: str, *, by: int) -> int:
+        return await self._database.write(suspects.duplicate_seen(panel, remote_service, link, by, self._now_ms()))
+
+    async def learned(self, panel: str) -> Learned:
+        return await self._database.read(learned.of_panel(panel))
+
+    async def panels(self) -> Sequence[Learned]:
+        return await self._database.read(learned.everywhere())
+
+    async def learn(
+        self,
+        panel: str,
+        *,
+        foreign: bool | None = None,
+        proven: int | None = None,
+        stopped: str | None = None,
+    ) -> Learned:
+        changes = {"foreign": foreign, "proven": proven, "stopped": stopped}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return await self._database.write(learned.change(panel, **given))
+
+    async def keep_reading(self, reading: Reading) -> None:
+        await self._database.write(learned.keep_reading(reading))
+
+    async def anchor(self, panel: str) -> Reading | None:
+        return await self._database.read(learned.anchor(panel))
+
+    async def readings(self, panel: str, *, limit: int = 20) -> Sequence[Reading]:
+        return await self._database.read(learned.readings(panel, limit))
+
+    async def ours(self, panel: str, remote_ids: Sequence[str]) -> frozenset[str]:
+        return await self._database.read(learned.ours(panel, remote_ids))
+
+    async def latest_ids(self, panel: str, *, limit: int = 200) -> Sequence[int]:
+        return await self._database.read(learned.latest_ids(panel, limit))
+
+    async def ceiling(self, panel: str, attempt: int, *, after_ms: int) -> int | None:
+        return await self._database.read(learned.ceiling(panel, attempt, after_ms))
+
+    # Wishes, refills.
+
+    async def wish(self, order: int, what: str, *, by: str, reason: str) -> Wish:
+        return await self._database.write(wishes.wish(order, what, by, reason, self._now_ms()))
+
+    async def wishes(self, *, limit: int = 100) -> Sequence[Wish]:
+        return await self._database.read(wishes.open_wishes(limit))
+
+    async def wished(self, order: int, what: str) -> Wish | None:
+        return await self._database.read(wishes.of_order(order, what))
+
+    async def wish_told(self, wish: int) -> None:
+        await self._database.write(wishes.told(wish))
+
+    async def wish_done(self, wish: int) -> None:
+        await self._database.write(wishes.done(wish, self._now_ms()))
 
     async def cancel_asked(self, order: int, evidence: str) -> None:
         await self._database.write(tracking.cancel_asked(order, evidence, self._now_ms()))
@@ -184,3 +301,6 @@ class SQLLedger:
 
     async def totals(self) -> Totals:
         return await self._database.read(audit.totals())
+
+    async def replayed(self) -> Replay:
+        return await self._database.read(audit.replayed())

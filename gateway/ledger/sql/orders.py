@@ -1,137 +1,169 @@
 """Place and settle: what is written before an order is sent, and after its panel answered or did not."""
 
+from decimal import Decimal
 from typing import Final
 
+from gateway.ledger import life
+from gateway.ledger.delivery import Unclear
+from gateway.ledger.life import BOUGHT, Begun, GivenBack, Recovered, Settled
 from gateway.ledger.records import (
     Accepted,
     AttemptState,
     Fail,
     NewPlacement,
     Next,
-    NotSent,
     Outcome,
     Placed,
     Refused,
     RemoteIdTaken,
-    Unknown,
     WrongState,
 )
-from gateway.ledger.sql import books, events, ids
-from gateway.ledger.sql.work import Taken, Value, Work, json
-from gateway.money import amount, steps
-from providers.base import OrderStatus
+from gateway.ledger.reports import Recovery
+from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests
+from gateway.ledger.sql.work import Taken, Work, json
+from gateway.money import steps
 
 _ORDER = """
     INSERT INTO orders (id, account, service, type, link, fields, quantity, units, charge, remains, refill, cancel,
-                        decision, created_ms, updated_ms, status)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Pending')"""
+                        decision, created_ms, updated_ms, fingerprint, status)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Pending')"""
 _ATTEMPT = """
-    INSERT INTO attempt (order_id, panel, remote_service, state, cost, evidence, created_ms)
-    VALUES (?, ?, ?, 'sending', ?, '{}', ?) RETURNING id"""
-_SETTLE = """
-    UPDATE attempt SET state = ?, remote_id = ?, remote_charge = ?, reason = ?, evidence = ?, settled_ms = ?,
-                       next_check_ms = ?
-    WHERE id = ? AND state IN ('sending', ?) RETURNING order_id"""
-_STATE = "SELECT state FROM attempt WHERE id = ?"
-_CHARGED = "SELECT account, charge FROM orders WHERE id = ?"
-_FAIL = "UPDATE orders SET status = ?, charge = 0, updated_ms = ? WHERE id = ?"
+    INSERT INTO attempt (id, order_id, panel, remote_service, state, units, cost, remote_cost, floor, epoch, created_ms,
+                         settle_ms)
+    VALUES (?, ?, ?, ?, 'sending', ?, ?, ?, (SELECT highest FROM panel WHERE name = ?), ?, ?, ?)"""
+_END = """
+    UPDATE attempt SET state = ?, remote_id = ?, remote_charge = ?, taken = ?, reason = ?, settled_ms = ?, next_ms = ?
+    WHERE id = ?"""
+_OFFER = "SELECT panel, remote_service, remote_cost, settle_ms, floor FROM attempt WHERE id = ?"
 
-_SENDING: Final = "settled_ms IS NULL AND state = 'sending'"  # settled_ms, so that the index of open ones serves
-_RECOVERED = f"""
-    INSERT INTO event (order_id, attempt, at_ms, what, evidence)
-    SELECT order_id, id, ?, 'recovered', '{{}}' FROM attempt WHERE {_SENDING}"""  # noqa: S608 - a constant of this file
-_RECOVER = f"UPDATE attempt SET state = 'unknown' WHERE {_SENDING} RETURNING id"  # noqa: S608 - the same
+_OPEN = "SELECT id, order_id FROM attempt WHERE settled_ms IS NULL AND state = 'sending' ORDER BY id"
+_RECOVER = "UPDATE attempt SET state = 'unknown', next_ms = settle_ms WHERE id = ?"
+_UNTRACKED_AGAIN_MS: Final = 3_600_000
 
 
-def place(new: NewPlacement, now_ms: int) -> Work[Placed]:
+def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
+    yield from meta.mine(epoch)
+    if new.request is not None:
+        known = yield from requests.heard(new.account, new.request, new.fingerprint, now_ms)
+        if known is not None:
+            return Placed(known, None)
     charge = steps(new.charge)
     yield from books.move(new.account, charge, source="available", target="held")
     order = yield from ids.following("order")
     what = (new.account, new.service, new.type, new.link, new.fields, new.quantity, new.units, charge)
-    yield _ORDER, (order, *what, new.units, new.refill, new.cancel, new.decision, now_ms, now_ms)
+    rest = (new.units, new.refill, new.cancel, new.decision, now_ms, now_ms, new.fingerprint)
+    yield _ORDER, (order, *what, *rest)
     yield from books.record(
         new.account, charge, source="available", target="held", what="hold", now_ms=now_ms, order=order
     )
-    first = Next(panel=new.panel, remote_service=new.remote_service, cost=new.cost)
-    attempt = yield from _send(order, first, now_ms)
+    if new.request is not None:
+        yield from requests.keep(new.account, new.request, new.fingerprint, order, now_ms)
+    attempt = yield from lives.next_attempt()
+    word = Begun(
+        type=new.type,
+        quantity=new.quantity,
+        units=new.units,
+        charge=new.charge,
+        attempt=attempt,
+        panel=new.first.panel,
+    )
+    yield from send(order, attempt, new.units, new.first, epoch, now_ms, word)
     return Placed(order, attempt)
 
 
-def settle(attempt: int, outcome: Outcome, then: Next | Fail | None, now_ms: int) -> Work[int | None]:
-    if isinstance(outcome, Refused | NotSent) != (then is not None):
-        raise ValueError("what follows is said for Refused and NotSent, and only for these")
-    order = yield from _end(attempt, outcome, now_ms)
-    match outcome, then:
-        case Accepted(), _:
-            account, charge = yield from _charged(order)
-            yield from books.move(account, charge, source="held", target="sales")
-            yield from books.record(
-                account, charge, source="held", target="sales", what="sale", now_ms=now_ms, order=order
-            )
-        case _, Next():
-            return (yield from _send(order, then, now_ms))
-        case _, Fail():
-            yield from _fail(order, then, now_ms)
-    return None
-
-
-def recover(now_ms: int) -> Work[int]:
-    yield _RECOVERED, (now_ms,)
-    rows = yield _RECOVER, ()
-    return len(rows)
-
-
-def _send(order: int, offer: Next, now_ms: int) -> Work[int]:
+def send(  # noqa: PLR0917 - the columns of its row
+    order: int, attempt: int, units: int, offer: Next, epoch: int, now_ms: int, word: Begun | None = None
+) -> Work[None]:
     """An attempt *sending*, and the line of history that says so."""
-    cost = steps(offer.cost)
-    [(attempt,)] = yield _ATTEMPT, (order, offer.panel, offer.remote_service, cost, now_ms)
-    yield from events.append(order, attempt, "sending", json({"panel": offer.panel}), now_ms)
-    return int(attempt)
+    cost = None if offer.remote_cost is None else str(offer.remote_cost)
+    where = (attempt, order, offer.panel, offer.remote_service, units, steps(offer.cost), cost, offer.panel)
+    yield _ATTEMPT, (*where, epoch, now_ms, now_ms + offer.settle_s * 1000)
+    yield from events.append(order, attempt, "sending", json({"panel": offer.panel}), now_ms, word)
 
 
-def _end(attempt: int, outcome: Outcome, now_ms: int) -> Work[int]:
-    """Write the outcome; gives the order. Only *sending* becomes unknown; unknown may become all else."""
-    state, remote_id, charge, reason, check = _written(outcome, now_ms)
+def settle(attempt: int, outcome: Outcome, then: Next | Fail | None, epoch: int, now_ms: int) -> Work[int | None]:
+    kept = yield from lives.of_attempt(attempt)
+    following = None
+    if isinstance(then, Next):
+        yield from meta.may_send(kept.order, epoch)
+        following = yield from lives.next_attempt()
+    word = Settled(
+        attempt=attempt,
+        outcome=outcome,
+        following=following,
+        panel=then.panel if isinstance(then, Next) else "",
+        fail=then if isinstance(then, Fail) else None,
+    )
+    after = life.after(kept.life, word)
+    if isinstance(after, Unclear):
+        raise WrongState(f"attempt {attempt}: {after.why}")
+    state = life.state_of(outcome)
+    yield from _end(attempt, state, kept.attempt(attempt).state, outcome, now_ms)
+    yield from lives.change(kept, after, now_ms)
+    yield from events.append(kept.order, attempt, state.value, outcome.evidence, now_ms, word)
+    if isinstance(then, Next) and following is not None:
+        yield from send(kept.order, following, kept.attempt(attempt).units, then, epoch, now_ms)
+    elif isinstance(then, Fail):
+        if not after.sold:
+            yield from requests.forget(kept.order)
+        evidence = json({"why": then.why, "charge": str(kept.life.charge)})
+        yield from events.append(kept.order, None, "failed", evidence, now_ms)
+    return following
+
+
+def recover(now_ms: int) -> Work[Recovery]:
+    """A new epoch; what the last one had *sending* is unknown."""
+    epoch = (yield from meta.number("epoch")) + 1
+    clean = (yield from meta.number("clean_stop")) == epoch - 1
+    last_ms = yield from events.latest_ms()
+    yield from meta.put("epoch", epoch)
+    rows = yield _OPEN, ()
+    for attempt, order in rows:
+        yield _RECOVER, (attempt,)
+        yield from events.append(order, attempt, "recovered", "{}", now_ms, Recovered(attempt=attempt))
+    return Recovery(epoch=epoch, unknown=len(rows), clean=clean, last_ms=last_ms)
+
+
+def give_back(order: int, back: Decimal, *, ends: bool, evidence: str, now_ms: int) -> Work[None]:
+    kept = yield from lives.of_order(order)
+    word = GivenBack(amount=back, ends=ends)
+    after = life.after(kept.life, word)
+    if isinstance(after, Unclear):
+        raise WrongState(f"order {order}: {after.why}")
+    yield from lives.change(kept, after, now_ms)
+    yield from events.append(order, None, "given_back", evidence, now_ms, word)
+
+
+def _end(attempt: int, state: AttemptState, was: AttemptState, outcome: Outcome, now_ms: int) -> Work[None]:
+    """Write the outcome, and what it teaches of the panel. An accepted order is asked about at once."""
+    [(panel, _service, remote_cost, settle_ms, floor)] = yield _OFFER, (attempt,)
+    remote_id = charge = reason = taken = None
+    next_ms: int | None = None
+    match outcome:
+        case Accepted():
+            remote_id, next_ms = outcome.remote_id, now_ms
+            charge = outcome.charge
+            taken = charge if charge is not None else _decimal(remote_cost)
+        case Refused():
+            reason = outcome.reason
+    if state is AttemptState.UNKNOWN:
+        next_ms = settle_ms
+    elif state is AttemptState.UNTRACKED:
+        next_ms, taken = now_ms + _UNTRACKED_AGAIN_MS, _decimal(remote_cost)
     settled = None if state is AttemptState.UNKNOWN else now_ms
-    also_from = AttemptState.SENDING if state is AttemptState.UNKNOWN else AttemptState.UNKNOWN
-    values = (state.value, remote_id, charge, reason, outcome.evidence, settled, check, attempt, also_from.value)
+    values = (state.value, remote_id, _text(charge), _text(taken), reason, settled, next_ms, attempt)
     try:
-        rows = yield _SETTLE, values
+        yield _END, values
     except Taken:
         raise RemoteIdTaken(f'attempt {attempt}: another one at its panel has remote id "{remote_id}"') from None
-    if not rows:
-        [(now,)] = (yield _STATE, (attempt,)) or [("not there",)]
-        raise WrongState(f"attempt {attempt}: it is {now}, and cannot become {state.value}")
-    order = int(rows[0][0])
-    yield from events.append(order, attempt, state.value, outcome.evidence, now_ms)
-    return order
+    if state in BOUGHT:
+        counted = _decimal(remote_cost) if was is AttemptState.UNTRACKED else None
+        yield from learned.bought(panel, remote_id, floor, (taken or Decimal(0)) - (counted or Decimal(0)), was)
 
 
-def _written(outcome: Outcome, now_ms: int) -> tuple[AttemptState, str | None, Value, str | None, int | None]:
-    """State, remote id, the panel's charge, reason, and when to ask about the order: at once, if the panel took it."""
-    match outcome:
-        case Accepted(remote_id=remote_id, charge=charge):
-            return AttemptState.ACCEPTED, remote_id, None if charge is None else str(charge), None, now_ms
-        case Refused(reason=reason):
-            return AttemptState.REFUSED, None, None, reason, None
-        case NotSent():
-            return AttemptState.NOT_SENT, None, None, None, None
-        case Unknown():
-            return AttemptState.UNKNOWN, None, None, None, None
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
-def _charged(order: int) -> Work[tuple[int, int]]:
-    [(account, charge)] = yield _CHARGED, (order,)
-    return account, charge
-
-
-def _fail(order: int, fail: Fail, now_ms: int) -> Work[None]:
-    """Nobody took it: the customer reads Canceled and a charge of 0; the history keeps what it would have been."""
-    account, charge = yield from _charged(order)
-    yield _FAIL, (OrderStatus.CANCELED.value, now_ms, order)
-    yield from books.move(account, charge, source="held", target="available")
-    yield from books.record(
-        account, charge, source="held", target="available", what="release", now_ms=now_ms, order=order
-    )
-    evidence = json({"why": fail.why, "charge": str(amount(charge))})
-    yield from events.append(order, None, "failed", evidence, now_ms)
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"

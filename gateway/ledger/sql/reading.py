@@ -14,30 +14,30 @@ from providers.base import OrderStatus
 ORDER: Final = """
     SELECT o.id, o.account, o.service, o.type, o.link, o.fields, o.quantity, o.units, o.charge, o.refunded, o.status,
            o.start_count, o.remains, o.runs, o.posts, o.expiry, o.children, o.refill, o.cancel, o.decision,
-           o.created_ms, o.updated_ms"""
-COLUMNS: Final = 22
+           o.created_ms, o.updated_ms, o.sold"""
 
-_ATTEMPT: Final = """
-    SELECT id, order_id, panel, remote_service, state, cost, remote_id, remote_charge, reason, evidence,
-           created_ms, settled_ms
-    FROM attempt """
-_UNKNOWN: Final = "settled_ms IS NULL AND state = 'unknown'"  # settled_ms, so that the index of open ones serves
+ATTEMPT: Final = """
+    SELECT a.id, a.order_id, a.panel, a.remote_service, a.state, a.units, a.cost, a.remote_cost, a.remote_id,
+           a.remote_charge, a.taken, a.floor, a.epoch, a.passed_on, a.duplicate_seen, a.reason, a.looks, a.why,
+           a.created_ms, a.settle_ms, a.settled_ms, a.next_ms"""
+ATTEMPT_COLUMNS: Final = 22
+_ON_THE_LIST: Final = """
+    o.id IN (SELECT order_id FROM attempt WHERE settled_ms IS NULL AND state = 'unknown'
+             UNION ALL SELECT order_id FROM attempt WHERE state = 'untracked')"""
 
 _BY_ID = ORDER + " FROM orders AS o WHERE o.id = ?"
 _OF_ACCOUNT = (
     ORDER + " FROM orders AS o WHERE o.id IN " + AMONG + " AND +o.account = ?"
 )  # the plus: found by id, not by account
-_ATTEMPTS = _ATTEMPT + "WHERE order_id = ? ORDER BY id"
+_ATTEMPTS = ATTEMPT + " FROM attempt AS a WHERE a.order_id = ? ORDER BY a.id"
+_ORDER_OF = "SELECT order_id FROM attempt WHERE id = ?"
 _BOUND = "SELECT order_id FROM attempt WHERE panel = ? AND remote_id = ?"
-_UNKNOWN_ATTEMPTS = _ATTEMPT + "WHERE " + _UNKNOWN + " ORDER BY id LIMIT ?"
-_UNKNOWN_AT = _ATTEMPT + "WHERE " + _UNKNOWN + " AND panel = ? ORDER BY id LIMIT ?"
-
 _STATUSES: Final = {status.value: status for status in OrderStatus}
 
-_UNKNOWNS = f"SELECT COUNT(*) FROM attempt WHERE {_UNKNOWN}"  # noqa: S608 - a constant
 _OPEN_ORDERS = """
     SELECT panel, SUM(number) FROM (
-        SELECT panel, COUNT(*) AS number FROM attempt WHERE next_check_ms IS NOT NULL GROUP BY panel
+        SELECT panel, COUNT(*) AS number FROM attempt
+        WHERE next_ms IS NOT NULL AND state = 'accepted' AND ended_ms IS NULL GROUP BY panel
         UNION ALL
         SELECT panel, COUNT(*) AS number FROM attempt WHERE settled_ms IS NULL GROUP BY panel
     ) AS both GROUP BY panel"""
@@ -65,7 +65,7 @@ def list_orders(
         asked.append(("o.id < ?", before))
     conditions = [condition for condition, _ in asked]
     if unknown:
-        conditions.append(f"o.id IN (SELECT order_id FROM attempt WHERE {_UNKNOWN})")  # noqa: S608 - a constant
+        conditions.append(_ON_THE_LIST)
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
     statement = ORDER + " FROM orders AS o" + where + " ORDER BY o.id DESC LIMIT ?"
     rows = yield statement, (*(value for _, value in asked), limit)
@@ -74,25 +74,17 @@ def list_orders(
 
 def attempts(order: int) -> Work[Sequence[Attempt]]:
     rows = yield _ATTEMPTS, (order,)
-    return tuple(map(_attempt, rows))
+    return tuple(map(read_attempt, rows))
+
+
+def order_of(attempt: int) -> Work[int | None]:
+    rows = yield _ORDER_OF, (attempt,)
+    return rows[0][0] if rows else None
 
 
 def bound(panel: str, remote_id: str) -> Work[int | None]:
     rows = yield _BOUND, (panel, remote_id)
     return rows[0][0] if rows else None
-
-
-def unknown_attempts(panel: str | None, limit: int) -> Work[Sequence[Attempt]]:
-    if panel is None:
-        rows = yield _UNKNOWN_ATTEMPTS, (limit,)
-    else:
-        rows = yield _UNKNOWN_AT, (panel, limit)
-    return tuple(map(_attempt, rows))
-
-
-def unknown_count() -> Work[int]:
-    [(count,)] = yield _UNKNOWNS, ()
-    return int(count)
 
 
 def open_orders() -> Work[Mapping[str, int]]:
@@ -126,22 +118,37 @@ def read_order(row: Row) -> Order:
         decision=row[19],
         created_ms=row[20],
         updated_ms=row[21],
+        sold=bool(row[22]),
     )
 
 
-def _attempt(row: Row) -> Attempt:
-    id, order, panel, remote_service, state, cost, remote_id, charge, reason, evidence, created_ms, settled_ms = row
+def read_attempt(row: Row) -> Attempt:
+    """The attempt in a row of `ATTEMPT`'s columns; what follows these is not looked at."""
     return Attempt(
-        id=id,
-        order=order,
-        panel=panel,
-        remote_service=remote_service,
-        state=AttemptState(state),
-        cost=amount(cost),
-        remote_id=remote_id,
-        remote_charge=None if charge is None else Decimal(charge),
-        reason=reason,
-        evidence=evidence,
-        created_ms=created_ms,
-        settled_ms=settled_ms,
+        id=row[0],
+        order=row[1],
+        panel=row[2],
+        remote_service=row[3],
+        state=AttemptState(row[4]),
+        units=row[5],
+        cost=amount(row[6]),
+        remote_cost=_decimal(row[7]),
+        remote_id=row[8],
+        remote_charge=_decimal(row[9]),
+        taken=_decimal(row[10]),
+        floor=row[11],
+        epoch=row[12],
+        passed_on=bool(row[13]),
+        duplicate_seen=bool(row[14]),
+        reason=row[15],
+        looks=row[16],
+        why=row[17],
+        created_ms=row[18],
+        settle_ms=row[19],
+        settled_ms=row[20],
+        next_ms=row[21],
     )
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

@@ -2,101 +2,162 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
-from gateway.ledger.delivery import Unclear, observed
-from gateway.ledger.records import Due, Live, Order, WrongState
-from gateway.ledger.sql import books, events
-from gateway.ledger.sql.reading import COLUMNS, ORDER, read_order
-from gateway.ledger.sql.work import AMONG, LOCKED, Work, json, listed
-from gateway.money import steps
-from providers.base import FINISHED, Status
+from gateway.ledger import life
+from gateway.ledger.delivery import Unclear
+from gateway.ledger.life import Life, Observed, PassedOn, Try
+from gateway.ledger.records import Due, Live, Next, Order, WrongState
+from gateway.ledger.sql import events, learned, lives, meta, orders, reading
+from gateway.ledger.sql.work import AMONG, Row, Work, json, listed
+from providers.base import FINISHED, OrderStatus, Status
 
-_LIVE = "SELECT order_id, panel, remote_id FROM attempt WHERE state = 'accepted' AND order_id IN " + AMONG  # noqa: S608 - a constant
-_DUE = """
-    SELECT order_id, remote_id, created_ms FROM attempt
-    WHERE panel = ? AND next_check_ms <= ? ORDER BY next_check_ms, id LIMIT ?"""
-_POSTPONE = "UPDATE attempt SET next_check_ms = ? WHERE next_check_ms IS NOT NULL AND order_id IN " + AMONG  # noqa: S608 - a constant
-_TAKEN_BY = ORDER + ", a.id, a.remote_charge FROM orders AS o JOIN attempt AS a ON a.order_id = o.id "
-_TAKEN = _TAKEN_BY + "WHERE o.id = ? AND a.state = 'accepted'" + LOCKED
-_OBSERVE = """
-    UPDATE orders SET status = ?, refunded = ?, start_count = ?, remains = ?, runs = ?, posts = ?, expiry = ?,
-                      children = ?, updated_ms = ?
-    WHERE id = ?"""
-_CHECKED = "UPDATE attempt SET next_check_ms = ?, remote_charge = ? WHERE id = ?"
+_LIVE = "SELECT order_id, id, panel, remote_id FROM attempt WHERE state = 'accepted' AND passed_on = 0 AND order_id IN "
+_LIVE += AMONG
+_DUE: Final = """
+    SELECT a.id, a.order_id, a.remote_id, a.remote_service, o.type, a.created_ms, a.ended_ms, u.seconds
+    FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
+    LEFT JOIN usual AS u ON u.panel = a.panel AND u.remote_service = a.remote_service
+    WHERE a.panel = ? AND a.state = 'accepted' AND """
+_NOW = _DUE + "a.next_ms <= ? ORDER BY a.next_ms, a.id LIMIT ?"
+_FOLLOWED = _DUE + "a.next_ms IS NOT NULL ORDER BY a.next_ms, a.id LIMIT ?"
+_POSTPONE = "UPDATE attempt SET next_ms = ? WHERE next_ms IS NOT NULL AND state = 'accepted' AND id IN " + AMONG  # noqa: S608 - a constant
+_SPENT = """
+    SELECT remote_charge, taken, remote_cost, remote_service, created_ms, ended_ms, panel FROM attempt WHERE id = ?"""
+_CHECKED = "UPDATE attempt SET next_ms = ?, remote_charge = ?, taken = ?, ended_ms = ? WHERE id = ?"
+_PASSED_ON = "UPDATE attempt SET passed_on = 1 WHERE id = ?"
+
+
+class _Spent(msgspec.Struct, frozen=True):
+    """What an attempt takes of us: by the panel's last word, and net by all that is known."""
+
+    remote_charge: Decimal | None
+    taken: Decimal | None
+    remote_cost: Decimal | None
+    remote_service: str
+    created_ms: int
+    ended_ms: int | None
+    panel: str
 
 
 def live(orders: Sequence[int]) -> Work[Mapping[int, Live]]:
     rows = yield _LIVE, (listed(orders),)
-    return {order: Live(order=order, panel=panel, remote_id=remote_id) for order, panel, remote_id in rows}
+    return {row[0]: Live(order=row[0], attempt=row[1], panel=row[2], remote_id=row[3]) for row in rows}
 
 
 def due(panel: str, limit: int, now_ms: int) -> Work[Sequence[Due]]:
-    rows = yield _DUE, (panel, now_ms, limit)
-    return tuple(Due(*row) for row in rows)
+    rows = yield _NOW, (panel, now_ms, limit)
+    return tuple(map(_read_due, rows))
 
 
-def postpone(orders: Sequence[int], next_ms: int) -> Work[None]:
-    yield _POSTPONE, (next_ms, listed(orders))
+def followed(panel: str, limit: int) -> Work[Sequence[Due]]:
+    rows = yield _FOLLOWED, (panel, limit)
+    return tuple(map(_read_due, rows))
+
+
+def postpone(attempts: Sequence[int], next_ms: int | None) -> Work[None]:
+    yield _POSTPONE, (next_ms, listed(attempts))
 
 
 def cancel_asked(order: int, evidence: str, now_ms: int) -> Work[None]:
-    _, attempt, _ = yield from _taken(order)
-    yield from events.append(order, attempt, "cancel_asked", evidence, now_ms)
-
-
-def observe(id: int, told: Status, next_ms: int | None, now_ms: int) -> Work[Order]:
-    order, attempt, known_charge = yield from _taken(id)
-    after = observed(order, told)
-    charge = known_charge
-    open_or_moved = order.status not in FINISHED or after != order
-    if isinstance(after, Unclear):
-        yield from events.append_once(id, attempt, "unclear", _evidence(told, None, after.why), now_ms)
-        after = order
-    elif told.charge is not None and told.status is not None and open_or_moved:
-        charge = told.charge
-    if after != order or charge != known_charge:
-        after = yield from _change(order, after, attempt, told, now_ms)
-    yield _CHECKED, (None if after.status in FINISHED else next_ms, None if charge is None else str(charge), attempt)
-    return after
-
-
-def _taken(order: int) -> Work[tuple[Order, int, Decimal | None]]:
-    """The order, the attempt that bought it, and what the panel last said that it took."""
-    rows = yield _TAKEN, (order,)
-    if not rows:
+    known = yield from live([order])
+    if order not in known:
         raise WrongState(f"order {order}: no panel took it")
-    [row] = rows
-    attempt, charge = row[COLUMNS:]
-    return read_order(row), attempt, None if charge is None else Decimal(charge)
+    yield from events.append(order, known[order].attempt, "cancel_asked", evidence, now_ms)
 
 
-def _change(order: Order, after: Order, attempt: int, told: Status, now_ms: int) -> Work[Order]:
-    refund = after.refunded - order.refunded
-    yield (
-        _OBSERVE,
-        (
-            after.status.value,
-            steps(after.refunded),
-            after.start_count,
-            after.remains,
-            after.runs,
-            after.posts,
-            after.expiry,
-            json(after.children),
-            now_ms,
-            order.id,
-        ),
-    )
-    if refund:
-        back = steps(refund)
-        yield from books.move(order.account, back, source="sales", target="available")
-        yield from books.record(
-            order.account, back, source="sales", target="available", what="refund", now_ms=now_ms, order=order.id
-        )
-    yield from events.append(order.id, attempt, "status", _evidence(told, refund, None), now_ms)
-    return msgspec.structs.replace(after, updated_ms=now_ms)
+def observe(attempt: int, told: Status, next_ms: int | None, now_ms: int) -> Work[Order]:
+    kept = yield from lives.of_attempt(attempt)
+    word = Observed(attempt=attempt, status=told)
+    after = life.after(kept.life, word)
+    one = kept.attempt(attempt)
+    spent = yield from _spent(attempt)
+    then = _then(spent, one.units, told)
+    if isinstance(after, Unclear):
+        yield from events.append_once(kept.order, attempt, "unclear", _evidence(told, None, after.why), now_ms)
+        then, after = spent, kept.life
+    if after != kept.life or then.remote_charge != spent.remote_charge:
+        refund = after.refunded - kept.life.refunded
+        yield from lives.change(kept, after, now_ms)
+        yield from events.append(kept.order, attempt, "status", _evidence(told, refund, None), now_ms, word)
+    ended_ms = _ended(one, after, told, spent, now_ms)
+    yield from _write(attempt, spent, msgspec.structs.replace(then, ended_ms=ended_ms), next_ms)
+    if ended_ms == now_ms and spent.ended_ms is None and after.status is OrderStatus.COMPLETED:
+        yield from learned.took_s(spent.panel, spent.remote_service, (now_ms - spent.created_ms) // 1000)
+    found = yield from reading.order(kept.order)
+    if found is None:
+        raise WrongState(f"order {kept.order}: not there")
+    return found
+
+
+def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
+    attempt: int, told: Status, following: Next, epoch: int, next_ms: int | None, now_ms: int
+) -> Work[int]:
+    kept = yield from lives.of_attempt(attempt)
+    yield from meta.may_send(kept.order, epoch)
+    next_attempt = yield from lives.next_attempt()
+    word = PassedOn(attempt=attempt, status=told, following=next_attempt, panel=following.panel)
+    after = life.after(kept.life, word)
+    if isinstance(after, Unclear):
+        raise WrongState(f"attempt {attempt}: {after.why}")
+    one = kept.attempt(attempt)
+    spent = yield from _spent(attempt)
+    yield _PASSED_ON, (attempt,)
+    yield from lives.change(kept, after, now_ms)
+    yield from events.append(kept.order, attempt, "passed_on", _evidence(told, None, None), now_ms, word)
+    then = msgspec.structs.replace(_then(spent, one.units, told), ended_ms=now_ms)
+    yield from _write(attempt, spent, then, next_ms)
+    yield from orders.send(kept.order, next_attempt, after.tries[-1].units, following, epoch, now_ms)
+    return next_attempt
+
+
+def _write(attempt: int, spent: _Spent, then: _Spent, next_ms: int | None) -> Work[None]:
+    """What an attempt takes of us now, and what that teaches of its panel."""
+    yield _CHECKED, (next_ms, _text(then.remote_charge), _text(then.taken), then.ended_ms, attempt)
+    yield from learned.took(spent.panel, (then.taken or Decimal(0)) - (spent.taken or Decimal(0)))
+
+
+def _ended(one: Try, after: Life, told: Status, spent: _Spent, now_ms: int) -> int | None:
+    """When the order ended at its panel: now, if this is the first that is heard of it."""
+    if spent.ended_ms is not None:
+        return spent.ended_ms
+    ended = told.status in FINISHED if one.passed_on else after.status in FINISHED
+    return now_ms if ended else None
+
+
+def _then(spent: _Spent, units: int, told: Status) -> _Spent:
+    """What the attempt takes of us after its panel said `told`.
+
+    Of an order that a panel gave money back for, some tell what is left of the charge and some go on telling all of
+    it; what remains tells them apart.
+    """
+    if told.status is None:
+        return spent
+    before = [known for known in (spent.remote_charge, spent.remote_cost) if known is not None]
+    charge = told.charge if told.charge is not None else spent.remote_charge
+    if told.status not in {OrderStatus.CANCELED, OrderStatus.PARTIAL}:
+        taken = charge if charge is not None else spent.taken
+        return msgspec.structs.replace(spent, remote_charge=charge, taken=taken)
+    gross = max(before) if before else told.charge
+    net = told.charge is not None and gross is not None and told.charge < gross
+    if net:
+        taken = told.charge
+    elif gross is None:
+        taken = None
+    else:
+        remains = units if told.remains is None and told.status is OrderStatus.CANCELED else told.remains or 0
+        if told.status is OrderStatus.CANCELED and not 0 < remains < units:
+            remains = units
+        left = max(units - remains, 0)
+        taken = gross * left / units if units else Decimal(0)
+    return msgspec.structs.replace(spent, remote_charge=charge, taken=taken)
+
+
+def _spent(attempt: int) -> Work[_Spent]:
+    [(charge, taken, cost, service, created_ms, ended_ms, panel)] = yield _SPENT, (attempt,)
+    return _Spent(_decimal(charge), _decimal(taken), _decimal(cost), service, created_ms, ended_ms, panel)
 
 
 def _evidence(told: Status, refund: Decimal | None, why: str | None) -> str:
@@ -110,3 +171,25 @@ def _evidence(told: Status, refund: Decimal | None, why: str | None) -> str:
         "why": why,
     }
     return json({name: value for name, value in said.items() if value is not None})
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"
+
+
+def _read_due(row: Row) -> Due:
+    attempt, order, remote_id, remote_service, type, created_ms, ended_ms, usual_s = row
+    return Due(
+        attempt=attempt,
+        order=order,
+        remote_id=remote_id,
+        remote_service=remote_service,
+        type=type,
+        created_ms=created_ms,
+        ended_ms=ended_ms,
+        usual_s=usual_s,
+    )

@@ -45,6 +45,14 @@ def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration], now_
     Raises:
         LedgerUnusable: no ledger of ours, a newer one, or an altered one; nothing was changed.
     """
+    db.execute("PRAGMA foreign_keys = OFF")  # a table that others refer to may be made anew; checked below
+    try:
+        _migrate(db, path, known, now_ms)
+    finally:
+        db.execute("PRAGMA foreign_keys = ON")
+
+
+def _migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration], now_ms: int) -> None:
     db.execute("BEGIN IMMEDIATE")
     try:
         applied = _applied(db, path)
@@ -55,6 +63,8 @@ def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration], now_
                     db.execute(statement)
                 row = (migration.version, migration.name, migration.checksum(), now_ms)
                 db.execute("INSERT INTO schema (version, name, checksum, applied_ms) VALUES (?, ?, ?, ?)", row)
+        if len(applied) < len(known) and (astray := db.execute("PRAGMA foreign_key_check").fetchall()):
+            raise LedgerUnusable(f"{path}: rows that refer to nothing: {astray[:5]}")
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:

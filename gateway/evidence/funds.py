@@ -1,0 +1,95 @@
+"""What our money at a panel tells of orders whose outcome is unknown.
+
+The worth of a reading is the balance and all that our orders took: it stays the same while everything is explained.
+What it fell by since the last agreed reading is what orders took that we know nothing of. Every set of suspects is
+tried; a verdict is given for those only on which all sets agree that explain the fall.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from itertools import combinations
+from typing import Final
+
+import msgspec
+
+from gateway.ledger.records import Reading, Suspicion
+
+MOST: Final = 12
+"""Suspects whose sets are tried: four thousand sets."""
+
+FINE: Final = Decimal("0.0001")
+"""A balance that shows steps coarser than this proves nothing alone."""
+
+_FEW: Final = 2  # suspects, for money to prove something alone
+_STEPS: Final = 20  # of the balance, that an order must cost for that
+
+
+class Funds(StrEnum):
+    CHARGED = "charged"
+    NOT_CHARGED = "not charged"
+    PROVED = "proved not charged"  # enough to stand alone
+    UNAVAILABLE = "unavailable"
+
+
+class Weighed(msgspec.Struct, frozen=True):
+    """A word for each suspect by attempt; `explained`: some set of them explains what is gone."""
+
+    words: Mapping[int, Funds]
+    explained: bool
+    why: str
+
+
+def gone(anchor: Reading, now: Reading) -> Decimal:
+    """The money that left the panel's books since `anchor` and that no order of ours explains; negative: it came."""
+    return (anchor.balance + anchor.taken) - (now.balance + now.taken)
+
+
+def unit_of(balances: Iterable[Decimal]) -> Decimal:
+    """The finest step that balances show.
+
+    >>> unit_of([Decimal("99.73"), Decimal("100")])
+    Decimal('0.01')
+    """
+    return Decimal(1).scaleb(min((int(one.as_tuple().exponent) for one in balances), default=0))
+
+
+def tolerance(unit: Decimal, orders: int) -> Decimal:
+    """What rounding alone can make of a balance, and of the charges of so many orders."""
+    return unit * (2 + min(max(orders, 0), 2)) / 2
+
+
+def weigh(gone: Decimal, suspects: Sequence[Suspicion], *, unit: Decimal, strict: bool) -> Weighed:
+    """What the money says of each suspect. `strict`: the panel's money has always been explained before."""
+    terms = {one.attempt.id: one.attempt.remote_cost for one in suspects}
+    if any(cost is None for cost in terms.values()):
+        return _nothing(terms, "what one of them would take is not known")
+    costs = {attempt: cost for attempt, cost in terms.items() if cost is not None}
+    if len(costs) > MOST:
+        return _nothing(terms, f"{len(costs)} outcomes are unknown, at most {MOST} can be weighed")
+    sets = [chosen for chosen in _sets(costs) if abs(sum((costs[one] for one in chosen), Decimal(0)) - gone) <= unit]
+    sums = f"{gone} gone; open: {', '.join(f'{cost}' for cost in costs.values()) or 'nothing'}"
+    if not sets:
+        return _nothing(terms, f"{sums}; no set of them explains it", explained=False)
+    words = {attempt: _word(attempt, sets) for attempt in costs}
+    alone = strict and unit <= FINE and len(costs) <= _FEW
+    for attempt, cost in costs.items():
+        if alone and words[attempt] is Funds.NOT_CHARGED and cost >= _STEPS * unit:
+            words[attempt] = Funds.PROVED
+    return Weighed(words, explained=True, why=f"{sums}; {len(sets)} set{'s' * (len(sets) != 1)} explain it")
+
+
+def _sets(costs: Mapping[int, Decimal]) -> Iterable[tuple[int, ...]]:
+    for number in range(len(costs) + 1):
+        yield from combinations(costs, number)
+
+
+def _word(attempt: int, sets: Sequence[tuple[int, ...]]) -> Funds:
+    among = sum(attempt in chosen for chosen in sets)
+    if among == len(sets):
+        return Funds.CHARGED
+    return Funds.UNAVAILABLE if among else Funds.NOT_CHARGED
+
+
+def _nothing(terms: Iterable[int], why: str, *, explained: bool = True) -> Weighed:
+    return Weighed(dict.fromkeys(terms, Funds.UNAVAILABLE), explained=explained, why=why)

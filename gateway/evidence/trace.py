@@ -1,0 +1,231 @@
+"""Traces of an order among the ids of its panel.
+
+Panels give ids in order, to all their customers. An order whose answer was lost has an id between the last one of ours
+before it and the first one of ours that was sent when it could arrive no more; and of the ids in between only ours
+answer at all. One that does, and is bound to nothing, is it.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from typing import Final, Literal
+
+import msgspec
+
+from gateway.ledger.records import Learned, Suspicion
+from gateway.rules.model import Tells
+from providers.base import BATCH, Listed, OrderStatus, Status
+
+RISING: Final = 200
+"""So many ids in a row above all before them, and a panel's ids are taken to rise."""
+
+AHEAD: Final = 300
+"""Ids asked about after the last one of ours, as long as none of ours comes later."""
+
+_SHARE: Final = Decimal("0.02")  # of a price, that a charge may differ by
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Where an order's id may be, both ends included. `whole`: it is nowhere else."""
+
+    first: int
+    last: int
+    whole: bool
+
+
+class Found(msgspec.Struct, frozen=True):
+    """An id that answered as ours and is bound to no attempt."""
+
+    remote_id: str
+    status: Status
+
+
+class Ids(msgspec.Struct, frozen=True, kw_only=True):
+    """What the ids tell of one suspect; `why` in words for people."""
+
+    word: Literal["one", "several", "none", "unavailable"]
+    candidates: tuple[str, ...] = ()
+    why: str = ""
+
+
+def request_id(attempt: int) -> str:
+    """Our name for an attempt at panels that keep names.
+
+    >>> request_id(1), request_id(100_000)
+    ('pm-1', 'pm-255s')
+    """
+    digits = ""
+    while attempt:
+        attempt, digit = divmod(attempt, len(_DIGITS))
+        digits = _DIGITS[digit] + digits
+    return f"pm-{digits or '0'}"
+
+
+def unusable(learned: Learned, tells: Tells) -> str | None:
+    """Why the ids of a panel tell nothing; None = they do."""
+    if tells is Tells.NEVER:
+        return "the rules say not to ask about ids between ours"
+    if learned.foreign is False:
+        return "it answers for orders that are not ours"
+    if tells is Tells.TRUSTED:
+        return None
+    if learned.rising < RISING:
+        return f"its ids rose {learned.rising} times in a row, {RISING} are needed"
+    return None if learned.foreign else "it was not tried yet whether it answers for orders that are not ours"
+
+
+def gap(floor: int | None, ceiling: int | None, *, ahead: int = AHEAD) -> Gap | None:
+    """Between the ids of ours before and after; None where the first is not known."""
+    if floor is None:
+        return None
+    if ceiling is None:
+        return Gap(floor + 1, floor + ahead, whole=False)
+    return Gap(floor + 1, max(ceiling - 1, floor), whole=True)
+
+
+def heard(gap: Gap, unheard: AbstractSet[int]) -> Gap:
+    """The gap after its ids were asked about: one that nothing certain was said of may be it."""
+    silent = any(gap.first <= id <= gap.last for id in unheard)
+    return Gap(gap.first, gap.last, whole=gap.whole and not silent)
+
+
+def ids(gaps: Collection[Gap], bound: AbstractSet[int], *, calls: int = 20, batch: int = BATCH) -> list[str] | None:
+    """The ids to ask about, rising, each once, without those that are bound; None where there are too many."""
+    asked: set[int] = set()
+    for one in gaps:
+        if one.last - one.first >= 2 * calls * batch:
+            return None
+        asked.update(range(one.first, one.last + 1))
+    asked -= bound
+    return None if len(asked) > calls * batch else [str(id) for id in sorted(asked)]
+
+
+def match(suspects: Sequence[Suspicion], found: Sequence[Found], gaps: Mapping[int, Gap]) -> Mapping[int, Ids]:
+    """What the ids tell of each suspect, by attempt.
+
+    Suspects of one service and one price cannot be told apart: where as many ids fit them as they are, they get them
+    in the order in which they were sent.
+    """
+    fitting = {
+        one.attempt.id: tuple(
+            each.remote_id
+            for each in sorted(found, key=lambda each: int(each.remote_id))
+            if _fits(one, each, gaps.get(one.attempt.id))
+        )
+        for one in suspects
+    }
+    wanted: dict[str, list[Suspicion]] = defaultdict(list)
+    for one in suspects:
+        for remote_id in fitting[one.attempt.id]:
+            wanted[remote_id].append(one)
+    told = {one.attempt.id: _told(one, fitting[one.attempt.id], wanted, gaps) for one in suspects}
+    return told | _assigned(suspects, fitting, wanted, gaps)
+
+
+def listed(suspects: Sequence[Suspicion], rows: Sequence[Listed], *, reaches_ms: int | None) -> Mapping[int, Ids]:
+    """The same, by the panel's own list of our orders, those bound to attempts left out.
+
+    `reaches_ms`: how far back the list goes; None = it does not say.
+    """
+    named = {row.request_id: row for row in rows if row.request_id is not None}
+    told: dict[int, Ids] = {}
+    taken: set[str] = set()
+    for one in suspects:
+        row = named.get(request_id(one.attempt.id))
+        if row is not None:
+            told[one.attempt.id] = Ids(word="one", candidates=(row.remote_id,), why="it bears our name")
+            taken.add(row.remote_id)
+    free = [row for row in rows if row.remote_id not in taken and row.request_id is None]
+    alike: dict[tuple[str, str, int | None], list[Suspicion]] = defaultdict(list)
+    for one in suspects:
+        if one.attempt.id not in told:
+            alike[one.attempt.remote_service, one.link, _quantity(one)].append(one)
+    for (service, link, quantity), group in alike.items():
+        same = [
+            row.remote_id
+            for row in free
+            if row.remote_service == service and row.link == link and row.quantity in {None, quantity}
+        ]
+        complete = reaches_ms is not None and all(reaches_ms <= one.attempt.created_ms for one in group)
+        for number, one in enumerate(group):
+            told[one.attempt.id] = _of_group(number, len(group), tuple(sorted(same)), whole=complete)
+    return told
+
+
+def strangers(suspects: Sequence[Suspicion], found: Sequence[Found], gaps: Mapping[int, Gap]) -> tuple[Found, ...]:
+    """Ids that answer as ours and fit no suspect: somebody else orders with the same key."""
+    return tuple(each for each in found if not any(_fits(one, each, gaps.get(one.attempt.id)) for one in suspects))
+
+
+def _fits(one: Suspicion, found: Found, within: Gap | None) -> bool:
+    if within is None or not within.first <= int(found.remote_id) <= within.last:
+        return False
+    told, expected = found.status, one.attempt.remote_cost
+    returned = told.status in {OrderStatus.CANCELED, OrderStatus.PARTIAL}  # its charge may be what is left of it
+    if told.charge is not None and expected is not None and not returned:
+        finest = Decimal(1).scaleb(min(int(told.charge.as_tuple().exponent), 0))
+        if abs(told.charge - expected) > max(finest, expected * _SHARE):
+            return False
+    untouched = told.status is OrderStatus.PENDING and told.remains is not None and told.remains > 0
+    return not untouched or told.remains == one.attempt.units
+
+
+def _told(
+    one: Suspicion, fitting: tuple[str, ...], wanted: Mapping[str, Sequence[Suspicion]], gaps: Mapping[int, Gap]
+) -> Ids:
+    within = gaps.get(one.attempt.id)
+    if within is None:
+        return Ids(word="unavailable", why="no id of ours is known from before it")
+    if len(fitting) == 1 and len(wanted[fitting[0]]) == 1:
+        return Ids(word="one", candidates=fitting)
+    if fitting:
+        return Ids(word="several", candidates=fitting)
+    if within.whole:
+        return Ids(word="none", why=f"none of the ids {within.first} to {within.last} is ours and free")
+    return Ids(word="unavailable", why="no id of ours is known from after it yet")
+
+
+def _assigned(
+    suspects: Sequence[Suspicion],
+    fitting: Mapping[int, tuple[str, ...]],
+    wanted: Mapping[str, Sequence[Suspicion]],
+    gaps: Mapping[int, Gap],
+) -> dict[int, Ids]:
+    """Ids for those that cannot be told apart, where all of them are there and nobody else's."""
+    alike: dict[tuple[str, Decimal | None, tuple[str, ...]], list[Suspicion]] = defaultdict(list)
+    for one in suspects:
+        alike[one.attempt.remote_service, one.attempt.remote_cost, fitting[one.attempt.id]].append(one)
+    told: dict[int, Ids] = {}
+    for (_, _, candidates), group in alike.items():
+        members = {one.attempt.id for one in group}
+        ours_alone = all({one.attempt.id for one in wanted[id]} == members for id in candidates)
+        if len(group) < 2 or len(candidates) != len(group) or not ours_alone:
+            continue
+        if not all(one.attempt.id in gaps and gaps[one.attempt.id].whole for one in group):
+            continue
+        for one, remote_id in zip(sorted(group, key=lambda one: one.attempt.created_ms), candidates, strict=True):
+            told[one.attempt.id] = Ids(word="one", candidates=(remote_id,), why="indistinguishable, by time")
+    return told
+
+
+def _of_group(number: int, group: int, same: tuple[str, ...], *, whole: bool) -> Ids:
+    if len(same) == group:
+        why = "" if group == 1 else "indistinguishable, by time"
+        return Ids(word="one", candidates=(same[number],), why=why)
+    if same:
+        return Ids(word="several", candidates=same)
+    if whole:
+        return Ids(word="none", why="the panel's list of our orders does not have it")
+    return Ids(word="unavailable", why="the panel's list of our orders does not reach back to it")
+
+
+def _quantity(one: Suspicion) -> int | None:
+    fields = msgspec.json.decode(one.fields, type=dict[str, object])
+    quantity = fields.get("quantity")
+    if not isinstance(quantity, int):
+        return None
+    runs = fields.get("runs")
+    whole = quantity * runs if isinstance(runs, int) else quantity
+    return quantity if one.attempt.units == whole else one.attempt.units

@@ -1,0 +1,277 @@
+"""The life of one order as one pure function: what it is after a word, given what it was before it.
+
+Nothing else changes an order.
+
+    attempt    sending ─▶ accepted ─▶ passed on: another panel makes the rest
+               sending ─▶ refused, not sent: nothing was bought
+               sending ─▶ unknown ─▶ accepted, not placed, untracked (bought, its id at the panel not known)
+               untracked ─▶ accepted
+    money      held ─▶ sold at the first attempt that bought ─▶ given back, by what was not delivered, never more
+               held ─▶ free again when nobody bought
+
+An order has at most one attempt that is live: one that may have bought, or bought and was not passed on. The ledger
+keeps each word beside what it changed, so that an order can be told anew from its history and compared.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from gateway.ledger.delivery import Standing, Unclear, observed, of_whole
+from gateway.ledger.records import (
+    Accepted,
+    AttemptState,
+    Fail,
+    NotPlaced,
+    NotSent,
+    Outcome,
+    Refused,
+    Unknown,
+    Untracked,
+    WrongState,
+)
+from gateway.money import amount, steps
+from providers.base import FINISHED, OrderStatus, Status
+
+OPEN: Final = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN})
+"""The panel may have taken it, and nobody knows."""
+
+BOUGHT: Final = frozenset({AttemptState.ACCEPTED, AttemptState.UNTRACKED})
+
+_FROM: Final = {
+    AttemptState.ACCEPTED: frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.UNTRACKED}),
+    AttemptState.REFUSED: OPEN,
+    AttemptState.NOT_SENT: OPEN,
+    AttemptState.NOT_PLACED: frozenset({AttemptState.UNKNOWN}),
+    AttemptState.UNKNOWN: frozenset({AttemptState.SENDING}),
+    AttemptState.UNTRACKED: frozenset({AttemptState.UNKNOWN}),
+}
+"""Which states an attempt may come from, by the state it comes to."""
+
+
+class Try(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt, as far as an order's life depends on it. `units` is what it was to deliver."""
+
+    id: int
+    panel: str
+    units: int
+    state: AttemptState = AttemptState.SENDING
+    remote_id: str | None = None
+    passed_on: bool = False
+
+    @property
+    def live(self) -> bool:
+        return self.state in OPEN or (self.state in BOUGHT and not self.passed_on)
+
+
+class Life(Standing, frozen=True, kw_only=True):
+    """An order and its attempts. `sold`: its charge was taken, and is no longer only held."""
+
+    sold: bool = False
+    tries: tuple[Try, ...] = ()
+
+    @property
+    def live(self) -> Try | None:
+        """The attempt that may have bought, or bought and still counts."""
+        return next((one for one in self.tries if one.live), None)
+
+    @property
+    def held(self) -> Decimal:
+        return amount(0) if self.sold else self.charge
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="begun"):
+    """The order was written, with its first attempt *sending*."""
+
+    type: str
+    quantity: int
+    units: int
+    charge: Decimal
+    attempt: int
+    panel: str
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="settled"):
+    """An attempt's outcome; where it bought nothing, the next attempt (`following`, *sending*) or `fail`."""
+
+    attempt: int
+    outcome: Outcome
+    following: int | None = None
+    panel: str = ""
+    fail: Fail | None = None
+
+
+class Recovered(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="recovered"):
+    """Whoever sent it is gone: it may have been sent."""
+
+    attempt: int
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="observed"):
+    """A panel said how an order of ours stands."""
+
+    attempt: int
+    status: Status
+
+
+class PassedOn(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="passed_on"):
+    """A panel ended an order before its end, and another one is to make the rest: attempt `following`, *sending*."""
+
+    attempt: int
+    status: Status
+    following: int
+    panel: str
+
+
+class GivenBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="given_back"):
+    """People gave money back. `ends`: the order counts as canceled from now on."""
+
+    amount: Decimal
+    ends: bool = False
+
+
+Word = Begun | Settled | Recovered | Observed | PassedOn | GivenBack
+
+
+def begun(word: Begun) -> Life:
+    first = Try(id=word.attempt, panel=word.panel, units=word.units)
+    return Life(
+        type=word.type,
+        quantity=word.quantity,
+        units=word.units,
+        charge=word.charge,
+        remains=word.units,
+        tries=(first,),
+    )
+
+
+def after(life: Life, word: Word) -> Life | Unclear:
+    """The order after `word`; Unclear where a panel said what cannot be followed: then nothing has changed.
+
+    Raises:
+        WrongState: the order is past what this word starts from.
+        ValueError: what follows an outcome is missing or too much.
+    """
+    match word:
+        case Settled():
+            return _settled(life, word)
+        case Recovered():
+            return _changed(life, _try(life, word.attempt), state=_to(life, word.attempt, AttemptState.UNKNOWN))
+        case Observed():
+            return _observed(life, word)
+        case PassedOn():
+            return _passed_on(life, word)
+        case GivenBack():
+            return _given_back(life, word)
+        case Begun():
+            raise WrongState("the order has begun before")
+
+
+def state_of(outcome: Outcome) -> AttemptState:
+    match outcome:
+        case Accepted():
+            return AttemptState.ACCEPTED
+        case Refused():
+            return AttemptState.REFUSED
+        case NotSent():
+            return AttemptState.NOT_SENT
+        case NotPlaced():
+            return AttemptState.NOT_PLACED
+        case Unknown():
+            return AttemptState.UNKNOWN
+        case Untracked():
+            return AttemptState.UNTRACKED
+
+
+def _settled(life: Life, word: Settled) -> Life:
+    bought_nothing = isinstance(word.outcome, Refused | NotSent | NotPlaced)
+    if bought_nothing != ((word.following is not None) != (word.fail is not None)):
+        raise ValueError("what follows is said for what bought nothing, one thing, and only for that")
+    one = _try(life, word.attempt)
+    state = _to(life, word.attempt, state_of(word.outcome))
+    remote_id = word.outcome.remote_id if isinstance(word.outcome, Accepted) else None
+    life = _changed(life, one, state=state, remote_id=remote_id)
+    if state in BOUGHT:
+        return msgspec.structs.replace(life, sold=True)
+    if word.following is not None:
+        following = Try(id=word.following, panel=word.panel, units=one.units)
+        return msgspec.structs.replace(life, tries=(*life.tries, following))
+    return _failed(life, one) if word.fail is not None else life
+
+
+def _failed(life: Life, last: Try) -> Life:
+    """Nobody makes it, or the rest of it: what was held is free again, what was sold is given back for that rest."""
+    if not life.sold:
+        return msgspec.structs.replace(life, status=OrderStatus.CANCELED, charge=amount(0))
+    delivered = life.units - last.units
+    status = OrderStatus.PARTIAL if delivered > 0 else OrderStatus.CANCELED
+    back = life.charge if delivered <= 0 else amount(steps(life.charge) * last.units // life.units)
+    return msgspec.structs.replace(life, status=status, remains=last.units, refunded=max(life.refunded, back))
+
+
+def _observed(life: Life, word: Observed) -> Life | Unclear:
+    one = _taken(life, word.attempt)
+    if one.passed_on:
+        return life  # its rest is made elsewhere: what its panel says now changes our costs there, and nothing else
+    return observed(life, of_whole(life.units, one.units, word.status))
+
+
+def _passed_on(life: Life, word: PassedOn) -> Life:
+    one = _taken(life, word.attempt)
+    if one.passed_on or life.status in FINISHED:
+        raise WrongState(f"attempt {one.id}: its order has ended or gone on")
+    if word.status.status not in {OrderStatus.PARTIAL, OrderStatus.CANCELED}:
+        raise WrongState(f"attempt {one.id}: its panel has not ended it")
+    rest = rest_of(one, word.status)
+    if rest <= 0:
+        raise WrongState(f"attempt {one.id}: nothing remains of it")
+    life = _changed(life, one, passed_on=True)
+    following = Try(id=word.following, panel=word.panel, units=rest)
+    start = word.status.start_count if life.start_count is None else life.start_count
+    return msgspec.structs.replace(
+        life, status=OrderStatus.IN_PROGRESS, remains=rest, start_count=start, tries=(*life.tries, following)
+    )
+
+
+def rest_of(one: Try, told: Status) -> int:
+    """Units that a panel that ended an attempt did not deliver; all of a cancel that says nothing else."""
+    if told.remains is not None and 0 < told.remains <= one.units:
+        return told.remains
+    return one.units if told.status is OrderStatus.CANCELED else 0
+
+
+def _given_back(life: Life, word: GivenBack) -> Life:
+    if not life.sold:
+        raise WrongState("nothing was sold yet; the hold is free again when the attempt is settled")
+    refunded = life.refunded + word.amount
+    if word.amount < 0 or refunded > life.charge:
+        raise WrongState(f"{word.amount} cannot be given back of {life.charge - life.refunded}")
+    status = OrderStatus.CANCELED if word.ends else life.status
+    return msgspec.structs.replace(life, refunded=refunded, status=status)
+
+
+def _try(life: Life, attempt: int) -> Try:
+    for one in life.tries:
+        if one.id == attempt:
+            return one
+    raise WrongState(f"attempt {attempt}: not there")
+
+
+def _taken(life: Life, attempt: int) -> Try:
+    one = _try(life, attempt)
+    if one.state is not AttemptState.ACCEPTED:
+        raise WrongState(f"attempt {attempt}: it is {one.state.value}; no panel took it")
+    return one
+
+
+def _to(life: Life, attempt: int, state: AttemptState) -> AttemptState:
+    one = _try(life, attempt)
+    if one.state not in _FROM[state]:
+        raise WrongState(f"attempt {attempt}: it is {one.state.value}, and cannot become {state.value}")
+    return state
+
+
+def _changed(life: Life, one: Try, **fields: object) -> Life:
+    changed = msgspec.structs.replace(one, **fields)
+    return msgspec.structs.replace(life, tries=tuple(changed if other.id == one.id else other for other in life.tries))

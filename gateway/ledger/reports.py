@@ -1,0 +1,41 @@
+"""What the ledger tells of itself as a whole."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+import msgspec
+
+
+class Recovery(msgspec.Struct, frozen=True, kw_only=True):
+    """What a start found.
+
+    Attributes:
+        epoch: of this process.
+        unknown: attempts that were *sending*.
+        clean: the process before stopped in good order.
+        last_ms: when it last wrote something of an order; 0 = never.
+    """
+
+    epoch: int
+    unknown: int
+    clean: bool
+    last_ms: int
+
+
+class Totals(msgspec.Struct, frozen=True, kw_only=True):
+    """The ledger added up. A ledger that is right has `sum` 0 and `wrong` empty."""
+
+    orders: int
+    attempts: Mapping[str, int]  # by state
+    entries: int
+    sum: Decimal
+    books: Mapping[str, Decimal]
+    wrong: tuple[str, ...]  # what does not add up, in words
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """Every order told anew from its history. `older`: orders begun before histories kept enough to do so."""
+
+    orders: int
+    older: int
+    wrong: tuple[str, ...]

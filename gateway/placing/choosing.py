@@ -1,0 +1,89 @@
+"""Which offers can take an order, or the rest of one, at this moment."""
+
+import secrets
+from collections.abc import Collection
+from decimal import Decimal
+
+import msgspec
+
+from gateway import money
+from gateway.catalog import Catalog, Service
+from gateway.errors import BadForm
+from gateway.ledger.records import Next, Order
+from gateway.routing import Choice, Decision, Wanted, decide
+from gateway.rules.model import Rules
+from providers.service_types import PER_ORDER, TYPES, OrderFields, Subscriptions
+
+
+def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: float) -> Decision:
+    """How an order is routed at this moment of the clock: `add` goes by it, and `route explain` prints it."""
+    return _decided(catalog, service, fields, charged(service, fields), now)
+
+
+def choices_left(
+    catalog: Catalog, order: Order, fields: OrderFields, charge: Decimal, *, without: Collection[str], now: float
+) -> tuple[Choice, ...]:
+    """The offers that can take an order, or its rest, for what its customer pays for that; none of panels `without`."""
+    service = catalog.service(order.service)
+    if service is None or service.type != order.type:
+        return ()
+    promised = msgspec.structs.replace(service, refill=order.refill, cancel=order.cancel)
+    decision = _decided(catalog, promised, fields, charge, now)
+    return tuple(choice for choice in decision.choices if choice.panel not in without)
+
+
+def following(catalog: Catalog, choice: Choice, fields: OrderFields) -> Next:
+    """A choice as the ledger keeps it, with what it takes in the panel's own currency."""
+    panel = catalog.panel(choice.panel)
+    row = None if panel is None else panel.rows.get(choice.remote_service)
+    remote_cost = None
+    if row is not None:
+        remote_cost = row.rate if fields.type in PER_ORDER else row.rate * fields.units() / 1000
+    return Next(
+        panel=choice.panel,
+        remote_service=choice.remote_service,
+        cost=choice.cost,
+        remote_cost=remote_cost,
+        settle_s=300 if panel is None else panel.rules.settle_s,
+    )
+
+
+def bounded(fields: OrderFields, rules: Rules) -> OrderFields:
+    """A subscription without a limit is bought as one of so many posts: a prepaid balance carries no open end.
+
+    `posts` left out means no limit, and so does 0 alone; 0 beside `old_posts` means old posts only.
+    """
+    no_limit = isinstance(fields, Subscriptions) and (fields.posts is None or not (fields.posts or fields.old_posts))
+    if no_limit:
+        return msgspec.structs.replace(fields, posts=rules.subscription_posts)
+    return fields
+
+
+def charged(service: Service, fields: OrderFields) -> Decimal:
+    """What an order takes from its account, in our currency; BadForm where no account could pay so much."""
+    charge = money.price(service.rate, fields.units(), per_order=service.type in PER_ORDER)
+    if charge >= money.LIMIT:
+        raise BadForm("Incorrect quantity")
+    return charge
+
+
+def resized(order: Order, units: int) -> OrderFields | None:
+    """The fields that order `units` of it: all of it, or a rest; None where a rest cannot be ordered by itself."""
+    fields = msgspec.json.decode(order.fields, type=TYPES[order.type])
+    if units == order.units:
+        return fields
+    if getattr(fields, "quantity", None) is None or getattr(fields, "runs", None) is not None or units <= 0:
+        return None
+    return msgspec.structs.replace(fields, quantity=units)
+
+
+def _decided(catalog: Catalog, service: Service, fields: OrderFields, charge: Decimal, now: float) -> Decision:
+    wanted = Wanted(
+        fields=fields,
+        charge=charge,
+        refill=service.refill,
+        cancel=service.cancel,
+        min_margin=catalog.rules.min_margin,
+        draw=secrets.token_hex(8),
+    )
+    return decide(catalog.offers(service, now), wanted, service.policy)

@@ -1,0 +1,47 @@
+"""What an error of a provider means for the attempt that met it, and how that is told."""
+
+import msgspec
+
+from gateway.ledger import records
+from gateway.ledger.records import Outcome
+from gateway.routing import Choice
+from providers import errors
+from providers.errors import ProviderError
+from providers.service_types import OrderFields
+
+
+class Sending(msgspec.Struct, frozen=True):
+    """One attempt, as the ledger has it, and where it goes; not after `until`, a moment of the uptime."""
+
+    order: int
+    attempt: int
+    choice: Choice
+    fields: OrderFields
+    until: float
+
+    def told(self) -> dict[str, str | int]:
+        """Who, for a log line."""
+        choice = self.choice
+        return {"order": self.order, "attempt": self.attempt, "panel": choice.panel, "service": choice.remote_service}
+
+
+def outcome_of(error: ProviderError) -> Outcome:
+    """The outcome an error proves; whatever proves nothing is unknown."""
+    seen = evidence({"what": error.what, **error.evidence})
+    match error:
+        case errors.Unsent():
+            return records.NotSent(evidence=seen)
+        case errors.Refused():
+            return records.Refused(reason=error.reason.value, evidence=seen)
+        case _:
+            return records.Unknown(evidence=seen)
+
+
+def word(outcome: Outcome) -> str:
+    """The outcome as logs and metrics name it: accepted, refused, not_sent, not_placed, unknown, untracked."""
+    name = type(outcome).__name__
+    return {"NotSent": "not_sent", "NotPlaced": "not_placed"}.get(name, name.lower())
+
+
+def evidence(seen: dict[str, str | int]) -> str:
+    return msgspec.json.encode(seen).decode()

@@ -1,0 +1,366 @@
+"""Place: the one way an order takes to a panel.
+
+An order is written before anything is sent: order, hold and attempt *sending* in one transaction. The task that buys
+is not owned by the customer's request. Each attempt ends accepted, refused, not sent or unknown; unknown is the
+default, is never sent again and never refunded by itself. Failover follows *not sent* and the refusals that
+`gateway.failover` names, until one deadline. What becomes of an unknown attempt later, and of an order's rest, comes
+back here through `go_on`: it is bought like the first time.
+
+An order that could not be sent within `send_s` of its intent is not sent any more: whoever was paused for so long, by
+a debugger or a sleeping machine, may find that another process has taken over.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from gateway import failover
+from gateway.catalog import Catalog
+from gateway.errors import Busy, GatewayError, NotEnoughFunds, RequestIdTaken
+from gateway.evidence import trace
+from gateway.ledger import records
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import Accepted, Fail, NewPlacement, Next, Outcome
+from gateway.ledger.spill import Spill
+from gateway.metrics import Metrics
+from gateway.panels import Panel
+from gateway.placing.choosing import following
+from gateway.placing.outcomes import Sending, evidence, outcome_of, word
+from gateway.routing import Choice
+from gateway.rules.model import Feature
+from providers import errors
+from providers.base import NewOrder
+from providers.errors import ProviderError, Reason
+from providers.service_types import OrderFields
+
+_log = structlog.get_logger()
+
+_AGAIN_S: Final = 0.25  # before an outcome that the ledger could not take is written again; doubling
+_AGAIN_AT_MOST_S: Final = 5.0
+_SPILL_S: Final = 0.5  # an id that the ledger has not taken by then is written beside it
+_LAST_WORD_S: Final = 5.0  # how long a stop waits for the ledger after it has cut what was being bought
+_TELLING: Final = frozenset({Reason.FUNDS, Reason.KEY, Reason.ACCOUNT})  # refusals that people have to mend
+
+
+class Purchase:
+    """One order on its way: what the task that buys and the request that waits for it share.
+
+    Attributes:
+        placed: the order's id, once it is written; or why it was not.
+        refusal: what the customer is told, once every panel said no.
+        deadline: no further panel is asked after this moment of the clock.
+    """
+
+    def __init__(self, new: NewPlacement, fields: OrderFields, choices: tuple[Choice, ...], deadline: float) -> None:
+        self.new = new
+        self.fields = fields
+        self.choices = choices
+        self.deadline = deadline
+        self.placed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.refusal: GatewayError | None = None
+
+
+class _Round(msgspec.Struct, frozen=True):
+    """What is to be bought where: the choices, best first; no further one is asked after `deadline` of the clock."""
+
+    fields: OrderFields
+    choices: tuple[Choice, ...]
+    deadline: float
+
+
+class Placing:
+    """Buys. Holds the tasks that do, so that a stop can wait for them.
+
+    `may_send` gives a reason not to send anything any more, asked at the last moment before the first byte; `uptime`
+    is a clock that goes on while the machine sleeps.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalog: Catalog,
+        metrics: Metrics,
+        *,
+        spill: Spill | None = None,
+        send_s: float = 15.0,
+        may_send: Callable[[], str | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        uptime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+    ) -> None:
+        self._ledger = ledger
+        self._catalog = catalog
+        self._metrics = metrics
+        self._spill = spill
+        self._send_s = send_s
+        self._may_send = may_send
+        self._clock = clock
+        self._uptime = uptime
+        self._stopped = False
+        self._buying: set[asyncio.Task[object]] = set()
+        self._writing: set[asyncio.Task[int | None]] = set()
+
+    async def buy(self, purchase: Purchase, *, wait_s: float) -> int:
+        """Write the order and buy it; gives its id once a panel took it, or after `wait_s`.
+
+        Raises:
+            NotEnoughFunds, RequestIdTaken, Busy: nothing was written or sent.
+            Refused, NotSold: every panel that was asked said no; the hold is given back.
+        """
+        if self._stopped:
+            raise Busy
+        task = self._begun(self._place(purchase))
+        order = await asyncio.shield(purchase.placed)
+        await asyncio.wait({task}, timeout=wait_s)
+        if purchase.refusal is not None:
+            raise purchase.refusal
+        return order
+
+    def go_on(self, order: int, attempt: int, fields: OrderFields, choices: tuple[Choice, ...]) -> None:
+        """Buy an order, or its rest, whose next attempt was written just now: at the first of the choices, and on."""
+        if not self._stopped:  # else it is found *sending* at the next start, and is unknown
+            self._begun(self._buy(order, attempt, _Round(fields, choices, self._clock() + self._send_s)))
+
+    def _begun(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+        task = asyncio.create_task(work, name="place")
+        self._buying.add(task)
+        task.add_done_callback(self._buying.discard)
+        return task
+
+    async def drain(self, timeout_s: float, hurry: asyncio.Event) -> int:
+        """Wait for what is being bought, until `timeout_s` or `hurry`; what is open then ends unknown.
+
+        Gives how many did. Ends in any case: what the ledger cannot take by then is found *sending* at the next start,
+        and is unknown.
+        """
+        hurried = asyncio.create_task(hurry.wait())
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._buying and not hurried.done():
+                    await asyncio.wait({*self._buying, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            pass
+        finally:
+            hurried.cancel()
+        self._stopped = True
+        late = set(self._buying)
+        for task in late:
+            task.cancel()
+        rest: set[asyncio.Task[Any]] = {*late, *self._writing}
+        if rest:
+            _, unwritten = await asyncio.wait(rest, timeout=_LAST_WORD_S)
+            for task in unwritten:
+                _log.error("stop", outcome="not_written", task=task.get_name(), why="the ledger took too long")
+        return len(late)
+
+    @property
+    def open(self) -> int:
+        """How many orders are being bought."""
+        return len(self._buying)
+
+    async def _place(self, purchase: Purchase) -> None:
+        until = self._uptime() + self._send_s
+        try:
+            placed = await self._ledger.place(purchase.new)
+        except records.NotEnough:
+            purchase.placed.set_exception(NotEnoughFunds())
+        except records.RequestTaken:
+            purchase.placed.set_exception(RequestIdTaken())
+        except Exception as broken:  # noqa: BLE001 - whatever it was, nothing is sent without a written intent
+            _log.error("place", outcome="not_written", why=repr(broken))
+            purchase.placed.set_exception(Busy())
+        except BaseException:
+            purchase.placed.cancel()
+            raise
+        else:
+            purchase.placed.set_result(placed.order)
+            if placed.attempt is not None:
+                round = _Round(purchase.fields, purchase.choices, purchase.deadline)
+                purchase.refusal = await self._buy(placed.order, placed.attempt, round, until)
+
+    async def _buy(self, order: int, attempt: int, round: _Round, until: float | None = None) -> GatewayError | None:
+        """Ask the choices, best first, until one takes the order, one may have, or none is left: then, why."""
+        for position, choice in enumerate(round.choices):
+            by = self._uptime() + self._send_s if until is None else until
+            sending = Sending(order, attempt, choice, round.fields, by)
+            outcome, error = await self._try(sending)
+            then = None if error is None else self._then(error, round, position)
+            next_attempt = await self._settled(sending, outcome, then)
+            if next_attempt is None:
+                return failover.refusal(error) if error and isinstance(then, Fail) else None
+            attempt, until = next_attempt, None
+        return None
+
+    async def _try(self, sending: Sending) -> tuple[Outcome, ProviderError | None]:
+        """One attempt at one panel: exactly one `add`, and what became of it."""
+        choice = sending.choice
+        panel = self._catalog.panel(choice.panel)
+        if panel is None or panel.stopped:
+            why = "the rules name it no more" if panel is None else f"it takes no orders: {panel.stopped}"
+            held = errors.Unsent(why, panel=choice.panel, action="add")
+            return outcome_of(held), held
+        error: ProviderError
+        await panel.quieted()
+        began = self._clock()
+        with panel.sending():
+            try:
+                added = await panel.provider.add(_new_order(panel, sending), last_check=lambda: self._late(sending))
+            except ProviderError as known:
+                error = known
+            except asyncio.CancelledError:
+                await self._settled(sending, records.Unknown(evidence=evidence({"cut": "stopped while sending"})), None)
+                raise
+            except Exception as unforeseen:  # noqa: BLE001 - it may have been sent; its words may hold a key
+                error = errors.Unanswered(type(unforeseen).__name__, panel=choice.panel, action="add")
+            else:
+                panel.noted("add", None, self._clock() - began)
+                panel.spent(choice.cost)
+                return Accepted(remote_id=added.remote_id, charge=added.charge), None
+        panel.noted("add", error, self._clock() - began)
+        return outcome_of(error), error
+
+    def _late(self, sending: Sending) -> str | None:
+        """Why an attempt may not be sent any more."""
+        if self._uptime() > sending.until:
+            return "it could not be sent in time"
+        return self._may_send()
+
+    def _then(self, error: ProviderError, round: _Round, position: int) -> Next | Fail | None:
+        """What follows an attempt that bought nothing; None where that is not certain."""
+        if not failover.bought_nothing(error):
+            return None
+        left = round.choices[position + 1 :]
+        if failover.may_go_on(error) and left and self._clock() < round.deadline:
+            return following(self._catalog, left[0], round.fields)
+        return Fail(why=error.what)
+
+    async def _settled(self, sending: Sending, outcome: Outcome, then: Next | Fail | None) -> int | None:
+        """Write the outcome in a task of its own, which a stop that cuts this one waits for all the same."""
+        name = f"settle order {sending.order} attempt {sending.attempt}: {word(outcome)}"
+        task = asyncio.create_task(self._settle(sending, outcome, then), name=name)
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        return await asyncio.shield(task)
+
+    async def _settle(self, sending: Sending, outcome: Outcome, then: Next | Fail | None) -> int | None:
+        """Write the outcome, however long the ledger takes; an id once read is not let go of."""
+        pause_s = _AGAIN_S
+        kept = _Kept(self._spill, sending, outcome)
+        while True:
+            try:
+                next_attempt = await kept.within(self._ledger.settle(sending.attempt, outcome, then))
+            except records.RemoteIdTaken as taken:
+                _log.error("attempt", **sending.told(), outcome="unknown", why=str(taken))
+                await self._conflict(sending, str(taken))
+                outcome, then = records.Unknown(evidence=evidence({"conflict": str(taken)})), None
+            except records.Fenced as fenced:
+                _log.error("attempt", **sending.told(), outcome=word(outcome), why=str(fenced))
+                then = Fail(why="another process sells from the ledger now")
+            except (records.WrongState, ValueError) as wrong:
+                _log.error("attempt", **sending.told(), outcome="not_written", was=repr(outcome), why=str(wrong))
+                await self._contradicted(sending, outcome, str(wrong))
+                await kept.let_go()
+                return None
+            except Exception as broken:  # noqa: BLE001 - LedgerBusy, or worse: the next try may be luckier
+                await kept.spill()
+                if pause_s == _AGAIN_S:
+                    _log.error("attempt", **sending.told(), outcome="not_written", was=repr(outcome), why=repr(broken))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _AGAIN_AT_MOST_S)
+            else:
+                await kept.let_go()
+                await self._learn(sending, outcome)
+                self._tell(sending, outcome)
+                return next_attempt
+
+    async def _conflict(self, sending: Sending, why: str) -> None:
+        """A panel gave an id that another order of ours has: one of the two is wrong, so it takes no more orders."""
+        panel = self._catalog.panel(sending.choice.panel)
+        if panel is not None:
+            panel.stop_for = f"it gave one id to two orders; order {sending.order}: {why}"
+        try:
+            await self._ledger.learn(sending.choice.panel, stopped=why)
+        except records.LedgerError as error:
+            _log.error("panel", panel=sending.choice.panel, outcome="not_written", why=str(error))
+
+    async def _contradicted(self, sending: Sending, outcome: Outcome, why: str) -> None:
+        """An answer that comes after the attempt was settled otherwise: kept where people look."""
+        if not isinstance(outcome, Accepted):
+            return
+        seen = evidence({"remote_id": outcome.remote_id, "why": why})
+        try:
+            await self._ledger.note(sending.order, sending.attempt, "late_id", seen)
+        except records.LedgerError as error:
+            _log.error("attempt", **sending.told(), outcome="not_written", was=repr(outcome), why=str(error))
+
+    async def _learn(self, sending: Sending, outcome: Outcome) -> None:
+        """Take note of what an outcome says of other orders there."""
+        choice = sending.choice
+        panel = self._catalog.panel(choice.panel)
+        if isinstance(outcome, records.Unknown) and panel is not None:
+            panel.unknown += 1
+        if isinstance(outcome, records.Refused) and outcome.reason == Reason.DUPLICATE.value:
+            link = sending.fields.link
+            try:
+                await self._ledger.duplicate_seen(choice.panel, choice.remote_service, link, by=sending.attempt)
+            except records.LedgerError as error:
+                _log.error("attempt", **sending.told(), outcome="duplicate_not_written", why=str(error))
+
+    def _tell(self, sending: Sending, outcome: Outcome) -> None:
+        name = word(outcome)
+        self._metrics.attempts.labels(sending.choice.panel, name).inc()
+        match outcome:
+            case Accepted(remote_id=remote_id):
+                _log.info("attempt", **sending.told(), outcome=name, remote_id=remote_id)
+            case records.Unknown(evidence=seen):
+                then = "never sent again; evidence is sought once it can arrive no more; panelmux order list --unknown"
+                _log.warning("attempt", **sending.told(), outcome=name, seen=seen, then=then)
+            case records.Refused(reason=reason, evidence=seen) if reason in _TELLING:
+                _log.warning("attempt", **sending.told(), outcome=name, reason=reason, seen=seen)
+            case records.Refused(reason=reason):
+                _log.info("attempt", **sending.told(), outcome=name, reason=reason)
+            case records.NotSent(evidence=seen):
+                _log.info("attempt", **sending.told(), outcome=name, seen=seen)
+
+
+class _Kept:
+    """An id on its way into the ledger: written beside it when that takes long, and taken away there afterwards."""
+
+    def __init__(self, spill: Spill | None, sending: Sending, outcome: Outcome) -> None:
+        self._file = spill
+        self._attempt = sending.attempt
+        self._outcome = outcome
+        self._slot: int | None = None
+
+    async def within(self, writing: Awaitable[int | None]) -> int | None:
+        """What the ledger answers, however late; after `_SPILL_S` the id is safe without it."""
+        if self._file is None or not isinstance(self._outcome, Accepted) or self._slot is not None:
+            return await writing
+        task = asyncio.ensure_future(writing)
+        done, _ = await asyncio.wait({task}, timeout=_SPILL_S)
+        if not done:
+            await self.spill()
+        return await task
+
+    async def spill(self) -> None:
+        if self._file is None or not isinstance(self._outcome, Accepted) or self._slot is not None:
+            return
+        try:
+            self._slot = await asyncio.to_thread(self._file.put, self._attempt, self._outcome)
+        except Exception as error:  # noqa: BLE001 - the ledger is tried again all the same
+            _log.error("spill", attempt=self._attempt, remote_id=self._outcome.remote_id, why=repr(error))
+
+    async def let_go(self) -> None:
+        if self._file is not None and self._slot is not None:
+            await asyncio.to_thread(self._file.free, self._slot)
+            self._slot = None
+
+
+def _new_order(panel: Panel, sending: Sending) -> NewOrder:
+    """The order as its panel gets it, under a name of ours where the panel keeps names."""
+    named = Feature.REQUEST_ID in panel.rules.features
+    request_id = trace.request_id(sending.attempt) if named else None
+    return NewOrder(sending.choice.remote_service, sending.fields, request_id=request_id)

@@ -1,0 +1,115 @@
+"""One task a panel, so that a slow panel delays no other's orders; and one for what is wished."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from gateway.catalog import Catalog
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import LedgerError
+from gateway.metrics import Metrics
+from gateway.panels import Panel
+from gateway.placing import Placing
+from gateway.reconcile.anchoring import Anchoring
+from gateway.reconcile.completing import Completing
+from gateway.reconcile.looking import Looking
+from gateway.reconcile.reading import Readings
+from gateway.reconcile.tracking import Tracking
+from gateway.reconcile.wishing import Wishing
+from providers.base import BATCH
+
+_log = structlog.get_logger()
+
+_IDLE_S: Final = 1.0  # between two looks for orders whose time has come
+
+
+class Reconcile:
+    """Follows every panel of the catalogue from `start` to `stop`."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        catalog: Catalog,
+        placing: Placing,
+        metrics: Metrics,
+        *,
+        status_s: float,
+        anchor_s: float,
+        idle_s: float = _IDLE_S,
+        clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._ledger = ledger
+        self._catalog = catalog
+        self._idle_s = min(idle_s, status_s)
+        completing = Completing(ledger, catalog, placing, clock=clock)
+        self._tracking = Tracking(ledger, completing, status_s=status_s, clock=clock, now_ms=now_ms)
+        readings = Readings(ledger, self._tracking, clock=clock, now_ms=now_ms)
+        self._looking = Looking(ledger, catalog, placing, readings, metrics, clock=clock, now_ms=now_ms)
+        self._anchoring = Anchoring(ledger, readings, every_s=anchor_s, clock=clock)
+        self._wishing = Wishing(ledger, catalog, self._looking, clock=clock, now_ms=now_ms)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to follow; names the panels that hold open orders of ours and stand in no rules any more."""
+        for name, orders in (await self._ledger.open_orders()).items():
+            if name not in self._catalog.panels:
+                then = "put the panel back into the rules until they have ended"
+                _log.error("track", panel=name, open_orders=orders, outcome="not_followed", then=then)
+        unknown = await self._ledger.unknown_counts()
+        for panel in self._catalog.panels.values():
+            panel.unknown = unknown.get(panel.name, 0)
+            panel.stop_for = (await self._ledger.learned(panel.name)).stopped
+            if panel.stop_for:
+                _log.error("panel", panel=panel.name, outcome="stopped", why=panel.stop_for)
+        self._tasks = [
+            asyncio.create_task(self._follow(panel), name=f"track {panel.name}")
+            for panel in self._catalog.panels.values()
+        ]
+        self._tasks.append(asyncio.create_task(self._wish(), name="wishes"))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+
+    async def track(self, panel: Panel) -> int:
+        """One batch of statuses; of how many orders something was learned."""
+        return await self._tracking.track(panel)
+
+    async def _follow(self, panel: Panel) -> None:
+        while True:
+            learned = await self._safely(panel.name, lambda: self._tracking.track(panel))
+            if not learned or learned < BATCH:
+                await self._safely(panel.name, lambda: self._looking.look(panel))
+                await self._safely(panel.name, lambda: self._anchoring.anchor(panel))
+                await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
+
+    async def _wish(self) -> None:
+        while True:
+            await self._safely("", self._wishing.fulfil)
+            for panel in self._catalog.panels.values():
+                await self._safely(panel.name, lambda panel=panel: self._resumed(panel))  # type: ignore[misc]
+            await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
+
+    async def _resumed(self, panel: Panel) -> None:
+        """People may have said, from another process, that a panel takes orders again."""
+        if panel.stop_for:
+            panel.stop_for = (await self._ledger.learned(panel.name)).stopped
+
+    async def _safely(self, panel: str, work: Callable[[], Awaitable[object]]) -> int:
+        """Do it; one answer that nobody foresaw must not end the following of all orders."""
+        try:
+            done = await work()
+        except LedgerError as error:
+            _log.error("track", panel=panel, outcome="ledger", why=str(error))
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("track", panel=panel, outcome="broken")
+        else:
+            return done if isinstance(done, int) else 0
+        return 0

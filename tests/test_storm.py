@@ -130,9 +130,9 @@ async def test_2000_orders_through_a_storm_are_bought_once_or_known_to_be_open(t
 async def _people(shop: Selling) -> None:
     """They look at a panel that was stopped for a contradiction, and let it go on."""
     while True:
-        for panel in shop.gateway.panels.values():
-            if panel.stop_for:
-                await shop.gateway.ledger.learn(panel.name, stopped="")
+        for one in shop.gateway.panels.values():
+            if one.stop_for:
+                await shop.gateway.ledger.learn(one.name, stopped="")
         await asyncio.sleep(0.05)
 
 

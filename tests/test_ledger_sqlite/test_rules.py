@@ -100,6 +100,7 @@ async def test_hot_questions_are_answered_by_an_index(kept: Ledger, database: SQ
     await kept.untracked_attempts()
     await kept.ours("alpha", ["r1"])
     await kept.ceiling("alpha", sent(placed), after_ms=0)
+    await kept.latest_ids("alpha")
     await kept.anchor("alpha")
     await kept.wishes()
     await kept.recent(0)

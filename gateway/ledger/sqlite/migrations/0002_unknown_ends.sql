@@ -54,6 +54,7 @@ CREATE UNIQUE INDEX attempt_live ON attempt (order_id)
     WHERE state = 'sending' OR state = 'unknown' OR state = 'untracked' OR (state = 'accepted' AND passed_on = 0);
 -- A panel's id belongs to one attempt.
 CREATE UNIQUE INDEX attempt_remote ON attempt (panel, remote_id) WHERE remote_id IS NOT NULL;
+CREATE INDEX attempt_bought ON attempt (panel, id) WHERE remote_id IS NOT NULL;
 CREATE INDEX attempt_due ON attempt (panel, next_ms) WHERE next_ms IS NOT NULL AND state = 'accepted';
 CREATE INDEX attempt_open ON attempt (state) WHERE settled_ms IS NULL;
 CREATE INDEX attempt_untracked ON attempt (state) WHERE state = 'untracked';

@@ -14,7 +14,7 @@ from gateway.ledger.sql.work import Work
 _EVENT: Final = "INSERT INTO event (order_id, attempt, at_ms, what, evidence, word) VALUES (?, ?, ?, ?, ?, ?)"
 _EVENTS = "SELECT order_id, attempt, at_ms, what, evidence FROM event WHERE order_id = ? ORDER BY id"
 _LAST = "SELECT what, evidence FROM event WHERE order_id = ? ORDER BY id DESC LIMIT 1"
-_LATEST = "SELECT at_ms FROM event ORDER BY id DESC LIMIT 1"
+_LATEST = "SELECT at_ms FROM event WHERE id = (SELECT MAX(id) FROM event)"
 
 
 def append(  # noqa: PLR0917 - the columns of its row

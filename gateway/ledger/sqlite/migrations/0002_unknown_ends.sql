@@ -138,5 +138,6 @@ CREATE TABLE wish (
     done_ms INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX wish_open ON wish (order_id, what) WHERE done_ms IS NULL;
+CREATE INDEX wish_done ON wish (done_ms);
 
 ALTER TABLE key ADD COLUMN repeats TEXT NOT NULL DEFAULT 'join';

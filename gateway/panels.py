@@ -27,8 +27,11 @@ from providers.transport.session import trusting_the_system
 
 _log = structlog.get_logger()
 
-QUIET_S: Final = 2.0
-"""How long orders to a panel are held back at most, so that nothing of ours moves while our money there is read."""
+QUIET_S: Final = 4.0
+"""How long orders to a panel are held back at most, so that nothing of ours moves while our money there is read.
+
+Less than a customer's program waits for its answer; a reading takes two balances, two seconds apart.
+"""
 
 _PART: Final = 1_000  # rows that are packed or unpacked in one go: a few milliseconds, so that other threads come in
 

@@ -33,11 +33,12 @@ class Funds(StrEnum):
 
 
 class Weighed(msgspec.Struct, frozen=True):
-    """A word for each suspect by attempt; `explained`: some set of them explains what is gone."""
+    """A word for each suspect by attempt; `explained`: some set of them explains what is gone; `gone`: the only one."""
 
     words: Mapping[int, Funds]
     explained: bool
     why: str
+    gone: tuple[int, ...] | None = None
 
 
 def gone(anchor: Reading, now: Reading) -> Decimal:
@@ -76,7 +77,8 @@ def weigh(gone: Decimal, suspects: Sequence[Suspicion], *, unit: Decimal, strict
     for attempt, cost in costs.items():
         if alone and words[attempt] is Funds.NOT_CHARGED and cost >= _STEPS * unit:
             words[attempt] = Funds.PROVED
-    return Weighed(words, explained=True, why=f"{sums}; {len(sets)} set{'s' * (len(sets) != 1)} explain it")
+    why = f"{sums}; {len(sets)} set{'s' * (len(sets) != 1)} explain it"
+    return Weighed(words, explained=True, why=why, gone=sets[0] if len(sets) == 1 else None)
 
 
 def _sets(costs: Mapping[int, Decimal]) -> Iterable[tuple[int, ...]]:

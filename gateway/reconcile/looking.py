@@ -6,6 +6,7 @@ of our orders where a panel has one, our balance. What it all means is decided i
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
@@ -19,7 +20,7 @@ from gateway.evidence.trace import Found, Gap, Ids
 from gateway.evidence.verdicts import NotPlaced, Placed, Untracked, Verdict
 from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, AttemptState, Fail, Learned, LedgerError, Next, Outcome, Suspicion
+from gateway.ledger.records import Accepted, AttemptState, Fail, Learned, LedgerError, Next, Outcome, Reading, Suspicion
 from gateway.metrics import Metrics
 from gateway.panels import Panel
 from gateway.placing import Placing, choices_left, following, resized
@@ -36,12 +37,27 @@ _TRUSTED_AFTER: Final = 3  # agreed readings in a row, orders between each
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What a look found: of each suspect's id and of its money, and the money in one line for people."""
+    """What a look found: of each suspect's id, with what the panel says of it, and of its money."""
 
     ids: Mapping[int, Ids]
-    funds: Mapping[int, Funds]
-    arithmetic: str
+    weighing: "Weighing"
     statuses: Mapping[str, Status]
+
+
+class Weighing(msgspec.Struct, frozen=True):
+    """What our money there says of each suspect, and in one line for people.
+
+    Attributes:
+        gone: attempts of the only set that explains what is gone; None where there are several, or none.
+        reading: the balance that was weighed.
+        proven: how often in a row the panel's money was explained before.
+    """
+
+    arithmetic: str
+    words: Mapping[int, Funds] = {}
+    gone: tuple[int, ...] | None = None
+    reading: Reading | None = None
+    proven: int = 0
 
 
 class Looking:
@@ -75,36 +91,44 @@ class Looking:
             return False
         learned = await self._ledger.learned(panel.name)
         seen = await self._evidence(panel, all_there, learned)
-        settled = False
-        for one in due:
-            settled |= await self._judge(panel, one, seen)
+        settled = [one.attempt for one in due if await self._judge(panel, one, seen)]
+        await self._anchored(seen.weighing, {attempt.id: attempt.remote_cost for attempt in settled})
         if settled:
             panel.unknown = (await self._ledger.unknown_counts()).get(panel.name, 0)
-        return settled
+        return bool(settled)
+
+    async def _anchored(self, weighing: Weighing, settled: Mapping[int, Decimal | None]) -> None:
+        """Where one set alone explains what is gone, and all of it is settled now, the reading is agreed.
+
+        A suspect that is not in that set goes on being one: what it may yet take will be gone since this reading.
+        """
+        reading, gone = weighing.reading, weighing.gone
+        if reading is None or gone is None or not all(attempt in settled for attempt in gone):
+            return
+        taken = reading.taken + sum((settled[attempt] or Decimal(0) for attempt in gone), Decimal(0))
+        await self._ledger.keep_reading(msgspec.structs.replace(reading, taken=taken, agreed=True))
+        await self._ledger.learn(reading.panel, proven=weighing.proven + 1)
 
     async def _evidence(self, panel: Panel, suspects: Sequence[Suspicion], learned: Learned) -> Evidence:
-        now = self._now_ms()
-        ready = [
-            one for one in suspects if one.attempt.state is not AttemptState.SENDING and one.attempt.settle_ms <= now
-        ]
-        ids, statuses = await self._ids(panel, ready, learned)
-        words, arithmetic = await self._funds(panel, suspects)
-        return Evidence(ids, words, arithmetic, statuses)
+        ids, statuses = await self._ids(panel, suspects, learned)
+        weighing = await self._funds(panel, suspects)
+        return Evidence(ids, weighing, statuses)
 
     async def _ids(
-        self, panel: Panel, ready: Sequence[Suspicion], learned: Learned
+        self, panel: Panel, suspects: Sequence[Suspicion], learned: Learned
     ) -> tuple[Mapping[int, Ids], Mapping[str, Status]]:
         """What the ids there tell: by the panel's own list of our orders, or by asking about those between ours."""
         if Feature.ORDERS in panel.rules.features:
-            listed = await self._listed(panel, ready)
+            listed = await self._listed(panel, suspects)
             if listed is not None:
                 return listed, {}
+        moves = panel.moves
         learned = await self._foreign(panel, learned)
         why = trace.unusable(learned, panel.rules.evidence_ids)
         if why is not None:
-            return _nothing(ready, why), {}
+            return _nothing(suspects, why), {}
         gaps: dict[int, Gap] = {}
-        for one in ready:
+        for one in suspects:
             attempt = one.attempt
             ceiling = await self._ledger.ceiling(panel.name, attempt.id, after_ms=attempt.settle_ms)
             gap = trace.gap(attempt.floor, ceiling)
@@ -112,18 +136,20 @@ class Looking:
                 gaps[attempt.id] = gap
         wide = trace.ids(list(gaps.values()), frozenset(), calls=2 * _CALLS)
         if wide is None:
-            return _nothing(ready, "too many ids lie between ours"), {}
+            return _nothing(suspects, "too many ids lie between ours"), {}
         ours = await self._ledger.ours(panel.name, wide)
         asked = trace.ids(list(gaps.values()), {int(id) for id in ours}, calls=_CALLS)
         if asked is None:
-            return _nothing(ready, "too many ids lie between ours"), {}
+            return _nothing(suspects, "too many ids lie between ours"), {}
         try:
             statuses, unheard = await self._statuses(panel, asked)
         except ProviderError as error:
-            return _nothing(ready, f"its ids cannot be asked about: {error.what}"), {}
+            return _nothing(suspects, f"its ids cannot be asked about: {error.what}"), {}
         gaps = {attempt: trace.heard(gap, unheard) for attempt, gap in gaps.items()}
+        if panel.moves != moves:  # an order that was sent meanwhile has an id that nobody knows of yet
+            gaps = {attempt: gap for attempt, gap in gaps.items() if gap.whole}
         found = [Found(remote_id=id, status=status) for id, status in statuses.items()]
-        return trace.match(ready, found, gaps), statuses
+        return trace.match(suspects, found, gaps), statuses
 
     async def _listed(self, panel: Panel, ready: Sequence[Suspicion]) -> Mapping[int, Ids] | None:
         began = self._clock()
@@ -179,21 +205,21 @@ class Looking:
                     unheard.add(int(id))
         return found, frozenset(unheard)
 
-    async def _funds(self, panel: Panel, suspects: Sequence[Suspicion]) -> tuple[Mapping[int, Funds], str]:
+    async def _funds(self, panel: Panel, suspects: Sequence[Suspicion]) -> Weighing:
         """What our money there tells, since the last reading that was agreed."""
         if panel.rules.evidence_balance is Tells.NEVER:
-            return {}, "the rules say not to go by the balance"
+            return Weighing("the rules say not to go by the balance")
         anchor = await self._ledger.anchor(panel.name)
         if anchor is None:
-            return {}, "the balance was never read while all was explained"
+            return Weighing("the balance was never read while all was explained")
         try:
             reading = await self._readings.take(panel, hold=True)
         except Spoiled as spoiled:
-            return {}, str(spoiled)
+            return Weighing(str(spoiled))
         learned = await self._ledger.learned(panel.name)
         still = {one.attempt.id for one in await self._ledger.suspicions(panel.name)}
         if still != {one.attempt.id for one in suspects}:
-            return {}, "an order was sent or settled there meanwhile"
+            return Weighing("an order was sent or settled there meanwhile")
         gone = funds.gone(anchor, reading)
         weighed = funds.weigh(
             gone,
@@ -205,7 +231,7 @@ class Looking:
             f"balance {anchor.balance} + taken {anchor.taken} at the last agreed reading; "
             f"{reading.balance} + {reading.taken} now: {gone} gone; {weighed.why}"
         )
-        return weighed.words, arithmetic
+        return Weighing(arithmetic, weighed.words, weighed.gone, reading, learned.proven)
 
     async def _judge(self, panel: Panel, one: Suspicion, seen: Evidence) -> bool:
         attempt = one.attempt
@@ -213,7 +239,7 @@ class Looking:
         nothing = Ids(word="unavailable", candidates=(), why="")
         verdict = verdicts.verdict(
             seen.ids.get(attempt.id, nothing),
-            seen.funds.get(attempt.id, Funds.UNAVAILABLE),
+            seen.weighing.words.get(attempt.id, Funds.UNAVAILABLE),
             duplicate_seen=attempt.duplicate_seen,
             untracked=attempt.state is AttemptState.UNTRACKED,
         )
@@ -231,7 +257,9 @@ class Looking:
         if outcome is not None and await self.settle(panel, one, outcome):
             return True
         next_ms = schedule.next_look_ms(attempt.created_ms, attempt.settle_ms, attempt.looks, now)
-        why = verdict.why if next_ms is not None else f"{schedule.UNRESOLVED}: {verdict.why}"
+        blind = seen.weighing.words.get(attempt.id, Funds.UNAVAILABLE) is Funds.UNAVAILABLE
+        why = f"{verdict.why} ({seen.weighing.arithmetic})" if blind else verdict.why
+        why = why if next_ms is not None else f"{schedule.UNRESOLVED}: {why}"
         await self._ledger.looked(attempt.id, why=why, next_ms=next_ms, evidence=evidence)
         if now - attempt.created_ms >= schedule.ALERT_MS and attempt.id not in self._alarmed:
             self._alarmed.add(attempt.id)
@@ -275,8 +303,8 @@ class Looking:
             "verdict": type(verdict).__name__,
             "why": verdict.why,
             "ids": None if ids is None else f"{ids.word}: {', '.join(ids.candidates[:10]) or ids.why}",
-            "balance": seen.funds.get(one.attempt.id, Funds.UNAVAILABLE).value,
-            "arithmetic": seen.arithmetic,
+            "balance": seen.weighing.words.get(one.attempt.id, Funds.UNAVAILABLE).value,
+            "arithmetic": seen.weighing.arithmetic,
             "expected": None if one.attempt.remote_cost is None else str(one.attempt.remote_cost),
             "duplicate_seen": one.attempt.duplicate_seen or None,
         }

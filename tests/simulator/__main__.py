@@ -1,0 +1,65 @@
+"""python -m tests.simulator: many worlds, and what they came to.
+
+--seeds N        so many worlds (default 200); --first the seed of the first
+--orders N       orders in each (default 200)
+--processes N    side by side (default 2)
+"""
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+
+from tests.simulator.oracle import Findings
+from tests.simulator.scenario import scenario
+from tests.simulator.world import World, quiet
+
+
+def simulated(seed: int, orders: int) -> Findings:
+    """One world, from its seed to its findings."""
+    quiet()
+    sys.unraisablehook = lambda _: None  # what a crash cuts off in the middle has nobody to complain to
+    return World(scenario(seed, orders)).run()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--orders", type=int, default=200)
+    parser.add_argument("--processes", type=int, default=2)
+    asked = parser.parse_args()
+    began, told, total = time.monotonic(), time.monotonic(), Findings()
+    seeds = range(asked.first, asked.first + asked.seeds)
+    with ProcessPoolExecutor(asked.processes) as pool:
+        for number, findings in enumerate(pool.map(simulated, seeds, repeat(asked.orders), chunksize=4), 1):
+            total.add(findings)
+            for wrong in findings.wrong:
+                print(wrong, flush=True)
+            if time.monotonic() - told > 10 or number == asked.seeds:
+                told = time.monotonic()
+                print(f"{number} of {asked.seeds} worlds, {total.orders} orders, {len(total.wrong)} wrong", flush=True)
+    print(report(total, time.monotonic() - began))
+    return 1 if total.wrong else 0
+
+
+def report(total: Findings, took_s: float) -> str:
+    def share(part: int, whole: int) -> str:
+        return f"{part} of {whole} ({100 * part / whole:.2f} %)" if whole else "none"
+
+    lines = [
+        f"orders             {total.orders} in {took_s:.0f} s; {total.crashes} crashes",
+        f"faults             {share(total.faults, total.adds)} of adds",
+        f"wrong              {len(total.wrong)}",
+        f"unknown settled    {share(total.settled, total.unknown)} without a person; {total.listed} on the short list",
+        *(f"  evidence {kind:10}{share(*pair)}" for kind, pair in sorted(total.by_evidence.items())),
+        f"verdicts           {dict(total.verdicts)}",
+        f"rests elsewhere    {total.passed_on}; alike and given the other way round: {total.swapped}",
+        *(f"  left unknown     {count:6} {why}" for why, count in total.reasons.most_common(14)),
+    ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""What really happened, by the panels' journals, held against what the ledger says."""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import Attempt, AttemptState, Order
+from providers.base import FINISHED
+from providers.sandbox import Entry, Sandbox
+
+_NEVER = frozenset({AttemptState.NOT_PLACED, AttemptState.NOT_SENT, AttemptState.REFUSED})
+
+
+class Findings(msgspec.Struct):
+    """What one world, or many, came to.
+
+    Attributes:
+        wrong: what must never be, in words.
+        unknown: attempts that were ever unknown; `settled` without a person, `listed` still on the short list.
+        swapped: ids of orders that could not be told apart, given the other way round.
+    """
+
+    orders: int = 0
+    adds: int = 0
+    faults: int = 0
+    crashes: int = 0
+    unknown: int = 0
+    settled: int = 0
+    listed: int = 0
+    swapped: int = 0
+    passed_on: int = 0
+    by_evidence: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    verdicts: Counter[str] = msgspec.field(default_factory=Counter)
+    reasons: Counter[str] = msgspec.field(default_factory=Counter)
+    wrong: list[str] = msgspec.field(default_factory=list)
+
+    def add(self, other: "Findings") -> None:
+        for name in ("orders", "adds", "faults", "crashes", "unknown", "settled", "listed", "swapped", "passed_on"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for kind, (settled, unknown) in other.by_evidence.items():
+            mine = self.by_evidence.setdefault(kind, [0, 0])
+            mine[0] += settled
+            mine[1] += unknown
+        self.verdicts.update(other.verdicts)
+        self.reasons.update(other.reasons)
+        self.wrong += other.wrong
+
+
+async def judged(ledger: Ledger, sandboxes: Sequence[Sandbox], given: Mapping[str, int]) -> Findings:
+    """Compare, after all has come to rest. `given`: the id that each link's customer was answered."""
+    found = Findings()
+    bought = _bought(sandboxes)
+    orders = {order.link: order for order in await ledger.list_orders(limit=10**6)}
+    for link, id in given.items():
+        if link not in orders or orders[link].id != id:
+            found.wrong.append(f"lost: {link} was answered with {id}, which is not in the ledger")
+    for link in bought:
+        if link not in orders:
+            found.wrong.append(f"lost: {link} was bought and is not in the ledger")
+    found.orders = len(orders)
+    for link, order in orders.items():
+        await _order(ledger, order, bought.get(link, {}), found)
+    totals, replay = await ledger.totals(), await ledger.replayed()
+    found.wrong += [*totals.wrong, *replay.wrong]
+    if totals.sum != 0:
+        found.wrong.append(f"the entries sum to {totals.sum}")
+    return found
+
+
+def _bought(sandboxes: Sequence[Sandbox]) -> Mapping[str, Mapping[str, Sequence[Entry]]]:
+    """Purchases by link and panel."""
+    bought: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for box in sandboxes:
+        for entry in box.journal:
+            if entry.action == "add" and not entry.fields["link"].startswith("https://owner."):
+                bought[entry.fields["link"]][box.name].append(entry)
+    return bought
+
+
+async def _order(ledger: Ledger, order: Order, bought: Mapping[str, Sequence[Entry]], found: Findings) -> None:
+    attempts = await ledger.attempts(order.id)
+    by_panel = {one.panel: one for one in attempts}
+    for panel, entries in bought.items():
+        if len(entries) > 1:
+            found.wrong.append(f"duplicate: order {order.id} was bought {len(entries)} times at {panel}")
+        if panel not in by_panel:
+            found.wrong.append(f"order {order.id} was bought at {panel}, where it has no attempt")
+    if sum(panel in by_panel and not by_panel[panel].passed_on for panel in bought) > 1:
+        found.wrong.append(f"duplicate: order {order.id} was bought at {', '.join(bought)}")
+    for one in attempts:
+        entry = next(iter(bought.get(one.panel, ())), None)
+        _attempt(order, one, entry, found)
+    events = await ledger.events(order.id)
+    doubted = {event.attempt for event in events if event.what in {"unknown", "recovered"}}
+    for one in attempts:
+        if one.id in doubted:
+            found.unknown += 1
+            settled = one.state is not AttemptState.UNKNOWN
+            found.settled += settled
+            found.listed += one.state in {AttemptState.UNKNOWN, AttemptState.UNTRACKED}
+            found.verdicts[one.state.value] += 1
+            if not settled:
+                found.reasons[re.sub(r"[0-9.]{2,}", "N", one.why)[:230]] += 1
+        found.passed_on += one.passed_on
+    _money(order, attempts, bought, found)
+
+
+def _attempt(order: Order, one: Attempt, entry: Entry | None, found: Findings) -> None:
+    who = f"order {order.id}, attempt {one.id} at {one.panel}"
+    if one.state is AttemptState.SENDING:
+        found.wrong.append(f"{who}: still sending")
+    if one.state in _NEVER and entry is not None:
+        found.wrong.append(f"wrong: {who}: it is {one.state.value}, and was bought as {entry.remote_id}: {one.why}")
+    if one.state in {AttemptState.ACCEPTED, AttemptState.UNTRACKED} and entry is None:
+        found.wrong.append(f"wrong: {who}: it is {one.state.value}, and was never bought")
+    if one.state is AttemptState.ACCEPTED and entry is not None:
+        if str(entry.remote_id) != one.remote_id:
+            found.swapped += 1
+        if int(entry.fields["quantity"]) != one.units:
+            found.wrong.append(f"{who}: {entry.fields['quantity']} were bought where {one.units} were due")
+
+
+def _money(order: Order, attempts: Sequence[Attempt], bought: Mapping[str, Sequence[Entry]], found: Findings) -> None:
+    live = [one for one in attempts if one.state in {AttemptState.UNKNOWN, AttemptState.SENDING}]
+    if order.status in FINISHED and live:
+        found.wrong.append(f"order {order.id}: {order.status} with an outcome open")
+    if not live and not bought and order.charge != Decimal(0):
+        found.wrong.append(f"order {order.id}: nobody made it, and it costs {order.charge}")

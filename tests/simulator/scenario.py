@@ -1,0 +1,106 @@
+"""What one seed simulates, drawn from it once."""
+
+import random
+from decimal import Decimal
+from typing import Final, Literal
+
+import msgspec
+
+from gateway.rules.model import Panel, Route, Rules, Service, Tells
+from providers.sandbox import Sandbox, Temper, Tempo
+
+Evidence = Literal["both", "balance", "coarse"]
+
+PANELS: Final = ("alpha", "beta", "gamma")
+SERVICES: Final = (1, 2)
+FIRST_S: Final = 1_700_000_000.0
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One world.
+
+    Attributes:
+        evidence: what the panels may be judged by: ids and balance, the balance alone, or both with a coarse balance.
+        orders, every_s: how many orders come, and how far apart they are on the average.
+        share: of adds that meet trouble.
+        crashes: ledger commits after which the process dies, counted from its start; one for each life but the last.
+        stirs: how often something happens at a panel that no order of ours explains.
+    """
+
+    seed: int
+    evidence: Evidence
+    orders: int
+    every_s: float
+    share: float
+    crashes: tuple[int, ...]
+    stirs: int
+    complete: bool
+    decimals: tuple[int, ...]
+    crowds: tuple[int, ...]
+
+
+def scenario(seed: int, orders: int) -> Scenario:
+    luck = random.Random(f"scenario {seed}")
+    evidence: Evidence = luck.choice(("both", "both", "balance", "balance", "coarse"))
+    return Scenario(
+        seed=seed,
+        evidence=evidence,
+        orders=orders,
+        every_s=luck.choice((8.0, 20.0, 45.0)),
+        share=luck.choice((0.05, 0.08, 0.15)),
+        crashes=tuple(luck.randrange(10, 3 * orders) for _ in range(luck.choice((0, 0, 1, 2)))),
+        stirs=luck.choice((0, 0, 0, 1, 3)),
+        complete=luck.random() < 0.5,
+        decimals=tuple(2 if evidence == "coarse" else luck.choice((5, 5, 4)) for _ in PANELS),
+        crowds=tuple(luck.choice((0, 1, 3)) for _ in PANELS),
+    )
+
+
+def boxes(drawn: Scenario, clock: object) -> list[Sandbox]:
+    return [
+        Sandbox(
+            name,
+            key="panel-key",
+            catalogue=[
+                {
+                    "service": service,
+                    "name": f"Likes {service}",
+                    "type": "Default",
+                    "category": "C",
+                    "rate": str(Decimal("0.9") + Decimal(number) / 7 + Decimal(service) / 3)[:8],
+                    "min": 10,
+                    "max": 100_000,
+                    "refill": True,
+                    "cancel": True,
+                }
+                for service in SERVICES
+            ],
+            balance=Decimal(10**6),
+            seed=drawn.seed * 10 + number,
+            clock=clock,  # type: ignore[arg-type]
+            tempo=Tempo(pending=(2, 60), work=(60, 1800)),
+            temper=Temper(partial=0.03, canceled=0.05),
+            crowd=drawn.crowds[number],
+            decimals=drawn.decimals[number],
+            calls_kept=1,
+        )
+        for number, name in enumerate(PANELS)
+    ]
+
+
+def rules(drawn: Scenario) -> Rules:
+    ids = Tells.NEVER if drawn.evidence == "balance" else Tells.TRUSTED
+    panels = {
+        name: Panel(
+            url="http://127.0.0.1:1/api/v2",
+            key="panel-key",
+            private=True,
+            evidence_ids=ids,
+        )
+        for name in PANELS
+    }
+    services = {
+        number: Service(routes=tuple(Route(panel=name, service=str(number)) for name in PANELS), rate=Decimal(9))
+        for number in SERVICES
+    }
+    return Rules(panels=panels, services=services, complete=drawn.complete)

@@ -1,0 +1,218 @@
+"""One world: panels and customers that live on, and gateways that die and come back on the same ledger."""
+
+import asyncio
+import contextlib
+import random
+from decimal import Decimal
+from typing import Any, Final
+
+import structlog
+
+from gateway.catalog import Catalog
+from gateway.catalog.catalog import _View
+from gateway.catalog.services import Listed, written
+from gateway.errors import GatewayError
+from gateway.ledger.records import Account
+from gateway.ledger.sql.ledger import SQLLedger
+from gateway.metrics import Metrics
+from gateway.orders import Orders
+from gateway.panels import Panel, Snapshot
+from gateway.placing import Placing, recovered
+from gateway.reconcile import Reconcile
+from providers.api_v2.provider import APIv2
+from providers.errors import ProviderError
+from providers.service_types import Default
+from tests.simulator.database import Inline, memory
+from tests.simulator.loop import VirtualLoop
+from tests.simulator.network import Network, SimTransport
+from tests.simulator.oracle import Findings, judged
+from tests.simulator.scenario import FIRST_S, SERVICES, Scenario, boxes, rules
+
+REST_S: Final = 3 * 3600.0
+"""How long a world goes on after the last order, for what is unknown to be settled."""
+
+QUANTITIES: Final = (500, 500, 1000, None, None, None)  # None = any
+
+
+def quiet() -> None:
+    """Worlds log nothing: a million orders would."""
+    structlog.configure(processors=[_drop], cache_logger_on_first_use=True)
+
+
+def _drop(*_: Any) -> Any:
+    raise structlog.DropEvent
+
+
+class World:
+    def __init__(self, drawn: Scenario) -> None:
+        self.drawn = drawn
+        self.luck = random.Random(f"world {drawn.seed}")
+        self.network = Network(random.Random(f"network {drawn.seed}"), share=drawn.share)
+        self.boxes = boxes(drawn, lambda: self.now)
+        self.rules = rules(drawn)
+        self.db = memory()
+        self.given: dict[str, int] = {}
+        self.now: float = FIRST_S
+        self.lives = 0
+        self.panels: dict[str, Panel] = {}
+        at = FIRST_S + 400
+        self.due: list[tuple[float, str, int, int]] = []
+        for number in range(drawn.orders):
+            at += self.luck.expovariate(1 / drawn.every_s)
+            quantity = self.luck.choice(QUANTITIES) or self.luck.randrange(10, 5000)
+            self.due.append((at, f"https://x.example/p/{drawn.seed}/{number}", self.luck.choice(SERVICES), quantity))
+        self.end = at + REST_S
+        self.stirs = sorted(self.luck.uniform(FIRST_S + 400, at) for _ in range(drawn.stirs))
+
+    def run(self) -> Findings:
+        """Live until the end of time, through every crash, and be judged."""
+        while not self._lived():
+            self.lives += 1
+        loop = VirtualLoop(self.now)
+        findings: Findings = loop.until_stopped(self._judged()).result()
+        loop.abandon()
+        findings.adds, findings.faults, findings.crashes = self.network.adds, self.network.faults, self.lives
+        kind = self.drawn.evidence
+        findings.by_evidence[kind] = [findings.settled, findings.unknown]
+        findings.wrong = [f"seed {self.drawn.seed} ({kind}): {wrong}" for wrong in findings.wrong]
+        self.db.close()
+        return findings
+
+    def _lived(self) -> bool:
+        """One life of the gateway; whether it reached the end."""
+        loop = VirtualLoop(self.now)
+        self.network.now = loop.time
+        last = self.drawn.crashes[self.lives] if self.lives < len(self.drawn.crashes) else None
+        commits = 0
+
+        def crashes() -> bool:
+            nonlocal commits
+            commits += 1
+            if commits == last:
+                loop.stop()
+                return True
+            return False
+
+        busy = self.luck.random() < 0.2
+        database = Inline(self.db, crashes=crashes, is_busy=lambda: busy and self.luck.random() < 0.01)
+        task = loop.until_stopped(self._life(loop, database))
+        self.now = loop.time()
+        done = task.done()
+        if done:
+            task.result()
+        database.kill()
+        loop.abandon()
+        return done
+
+    async def _life(self, loop: VirtualLoop, database: Inline) -> None:
+        def now_ms() -> int:
+            return int(loop.time() * 1000)
+
+        ledger = SQLLedger(database, now_ms)
+        await ledger.open()
+        account = await ledger.account("shop") or await ledger.create_account("shop", unlimited=True)
+        random.seed(self.luck.random())
+        panels = await self._panels(loop, database)
+        catalog = self._catalog(panels, ledger, loop)
+        metrics = Metrics()
+        placing = Placing(ledger, catalog, metrics, clock=loop.time, uptime=loop.time)
+        orders = Orders(ledger, catalog, placing, metrics, sync_wait_s=6.0, placing_s=60.0, clock=loop.time)
+        reconcile = Reconcile(
+            ledger,
+            catalog,
+            placing,
+            metrics,
+            status_s=300.0,
+            anchor_s=600.0,
+            idle_s=20.0,
+            clock=loop.time,
+            now_ms=now_ms,
+        )
+        await recovered(ledger, None)
+        await reconcile.start()
+        customers = asyncio.create_task(self._customers(loop, orders, catalog, account))
+        keeper = asyncio.create_task(self._kept(loop, panels))
+        await asyncio.sleep(self.end - loop.time())
+        await customers
+        keeper.cancel()
+        await reconcile.stop()
+        await orders.drain(10.0, asyncio.Event())
+        self.panels = panels
+
+    async def _panels(self, loop: VirtualLoop, database: Inline) -> dict[str, Panel]:
+        panels = {}
+        for box, (name, rule) in zip(self.boxes, self.rules.panels.items(), strict=True):
+            line = SimTransport(name, box, self.network, alive=lambda: not database._dead)
+            panel = Panel(name, rule, APIv2(line), clock=loop.time, now_ms=lambda: int(loop.time() * 1000))
+            share, self.network.share = self.network.share, 0.0
+            rows = (await panel.provider.services()).rows
+            self.network.share = share
+            snapshot = Snapshot(panel=name, source=panel.source, fetched_ms=0, rows=rows)
+            panel.took(snapshot, {row.remote_service: row for row in rows})
+            panels[name] = panel
+        return panels
+
+    async def _kept(self, loop: VirtualLoop, panels: dict[str, Panel]) -> None:
+        """As `Balances` does: a panel that failed, or said that our money is short, is looked at until it is well."""
+        while True:
+            for panel in panels.values():
+                if panel.is_dry or panel.probe_due(loop.time()):
+                    with contextlib.suppress(ProviderError):
+                        await panel.read_balance()
+            await asyncio.sleep(15)
+
+    def _catalog(self, panels: dict[str, Panel], ledger: SQLLedger, loop: VirtualLoop) -> Catalog:
+        """The real one, its lists given once: catalogues are another test's business."""
+        catalog = Catalog(self.rules, panels, ledger, None, clock=loop.time)  # type: ignore[arg-type]
+        services = written(
+            self.rules, {name: Listed(panel.rows, Decimal(1)) for name, panel in panels.items()}
+        ).services
+        catalog._view = _View(services, {service.id: service for service in services}, ())
+        return catalog
+
+    async def _customers(self, loop: VirtualLoop, orders: Orders, catalog: Catalog, account: Account) -> None:
+        buying: set[asyncio.Task[None]] = set()
+        while self.due or self.stirs:
+            times = [*(due[0] for due in self.due[:1]), *self.stirs[:1]]
+            await asyncio.sleep(max(min(times) - loop.time(), 0))
+            if self.stirs and self.stirs[0] <= loop.time():
+                self.stirs.pop(0)
+                self._stir()
+                continue
+            _, link, service, quantity = self.due.pop(0)
+            task = asyncio.create_task(self._customer(orders, catalog, account, (link, service, quantity)))
+            buying.add(task)
+            task.add_done_callback(buying.discard)
+        if buying:
+            await asyncio.wait(buying)
+
+    async def _customer(self, orders: Orders, catalog: Catalog, account: Account, wanted: tuple[str, int, int]) -> None:
+        link, number, quantity = wanted
+        service = catalog.service(number)
+        assert service is not None
+        try:
+            self.given[link] = await orders.add(account, service, Default(link=link, quantity=quantity))
+        except GatewayError:
+            return
+
+    def _stir(self) -> None:
+        """The panel's owner, its staff, or we ourselves by hand: what no order of ours explains."""
+        box = self.luck.choice(self.boxes)
+        self.network.arrive()
+        match self.luck.choice(("topup", "manual", "refund", "refund")):
+            case "topup":
+                box.balance += self.luck.choice((Decimal(50), Decimal("12.5")))
+            case "manual":
+                box.ask(
+                    "add", service="1", link="https://owner.example/1", quantity=str(self.luck.randrange(6000, 9000))
+                )
+            case _:
+                ended = [entry for entry in box.journal if entry.action == "add"][-20:]
+                if ended:
+                    box.set_status(self.luck.choice(ended).remote_id, "Canceled", remains=0)
+
+    async def _judged(self) -> Findings:
+        self.network.now = lambda: self.now + 10_000
+        self.network.arrive()
+        ledger = SQLLedger(Inline(self.db, crashes=lambda: False, is_busy=lambda: False), lambda: int(self.now * 1000))
+        return await judged(ledger, self.boxes, self.given)

@@ -21,7 +21,9 @@ MOST: Final = 12
 FINE: Final = Decimal("0.0001")
 """A balance that shows steps coarser than this proves nothing alone."""
 
+_FINEST: Final = Decimal("0.00001")
 _FEW: Final = 2  # suspects, for money to prove something alone
+_FEW_BY_THE_FINEST: Final = 4  # the same, where a balance shows five decimals: sums hardly ever meet by chance
 _STEPS: Final = 20  # of the balance, that an order must cost for that
 
 
@@ -73,7 +75,7 @@ def weigh(gone: Decimal, suspects: Sequence[Suspicion], *, unit: Decimal, strict
     if not sets:
         return _nothing(terms, f"{sums}; no set of them explains it", explained=False)
     words = {attempt: _word(attempt, sets) for attempt in costs}
-    alone = strict and unit <= FINE and len(costs) <= _FEW
+    alone = strict and unit <= FINE and len(costs) <= (_FEW_BY_THE_FINEST if unit <= _FINEST else _FEW)
     for attempt, cost in costs.items():
         if alone and words[attempt] is Funds.NOT_CHARGED and cost >= _STEPS * unit:
             words[attempt] = Funds.PROVED

@@ -5,14 +5,14 @@ a panel that was explained so far, until people have looked; money that came (a 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 import structlog
 
 from gateway.evidence import funds
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Learned, Reading
+from gateway.ledger.records import Learned, Reading, Suspicion
 from gateway.panels import Panel
 from gateway.reconcile.reading import Readings, Spoiled, agreed
 from gateway.rules.model import Tells
@@ -56,9 +56,6 @@ class Anchoring:
         if before is not None and panel.name not in self._doubt and learned.taken == before.taken:
             self._due[panel.name] = now + self._every_s  # no order moved since
             return
-        if any(one.attempt.settled_ms is None for one in await self._ledger.suspicions(panel.name)):
-            self._due[panel.name] = now + _SOON_S
-            return
         try:
             reading = await self._readings.take(panel, hold=self._spoiled.get(panel.name, 0) >= _PATIENCE)
         except Spoiled as spoiled:
@@ -67,10 +64,25 @@ class Anchoring:
             _log.debug("reading", panel=panel.name, outcome="spoiled", why=str(spoiled))
             return
         self._spoiled.pop(panel.name, None)
-        if any(one.attempt.settled_ms is None for one in await self._ledger.suspicions(panel.name)):
-            self._due[panel.name] = now + _SOON_S
+        learned = await self._ledger.learned(panel.name)
+        open_ones = [one for one in await self._ledger.suspicions(panel.name) if one.attempt.settled_ms is None]
+        if open_ones:
+            await self._beside(before, reading, learned, open_ones)
+            self._due[panel.name] = self._clock() + self._every_s
+        else:
+            await self._judge(panel, before, reading, learned)
+
+    async def _beside(
+        self, before: Reading | None, reading: Reading, learned: Learned, open_ones: Sequence[Suspicion]
+    ) -> None:
+        """While outcomes are open, a reading is agreed only if nothing is gone, and nothing but that explains it."""
+        if before is None:
             return
-        await self._judge(panel, before, reading, await self._ledger.learned(panel.name))
+        weighed = funds.weigh(funds.gone(before, reading), open_ones, unit=min(before.unit, reading.unit), strict=False)
+        if weighed.gone == ():
+            await self._ledger.keep_reading(agreed(reading))
+            if reading.orders > before.orders:
+                await self._ledger.learn(reading.panel, proven=learned.proven + 1)
 
     async def _judge(self, panel: Panel, before: Reading | None, reading: Reading, learned: Learned) -> None:
         gone = Decimal(0) if before is None else funds.gone(before, reading)

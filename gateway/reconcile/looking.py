@@ -33,7 +33,7 @@ from providers.errors import ProviderError, Reason
 _log = structlog.get_logger()
 
 _CALLS: Final = 20  # for statuses of ids, a look
-_TRUSTED_AFTER: Final = 3  # agreed readings in a row, orders between each
+_TRUSTED_AFTER: Final = 2  # agreed readings in a row, orders between each
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class Weighing(msgspec.Struct, frozen=True):
     Attributes:
         gone: attempts of the only set that explains what is gone; None where there are several, or none.
         reading: the balance that was weighed.
-        proven: how often in a row the panel's money was explained before.
+        proven: how often in a row the panel's money was explained before, counting this one if orders came between.
     """
 
     arithmetic: str
@@ -107,7 +107,7 @@ class Looking:
             return
         taken = reading.taken + sum((settled[attempt] or Decimal(0) for attempt in gone), Decimal(0))
         await self._ledger.keep_reading(msgspec.structs.replace(reading, taken=taken, agreed=True))
-        await self._ledger.learn(reading.panel, proven=weighing.proven + 1)
+        await self._ledger.learn(reading.panel, proven=weighing.proven)
 
     async def _evidence(self, panel: Panel, suspects: Sequence[Suspicion], learned: Learned) -> Evidence:
         ids, statuses = await self._ids(panel, suspects, learned)
@@ -231,7 +231,8 @@ class Looking:
             f"balance {anchor.balance} + taken {anchor.taken} at the last agreed reading; "
             f"{reading.balance} + {reading.taken} now: {gone} gone; {weighed.why}"
         )
-        return Weighing(arithmetic, weighed.words, weighed.gone, reading, learned.proven)
+        proven = learned.proven + (reading.orders > anchor.orders)
+        return Weighing(arithmetic, weighed.words, weighed.gone, reading, proven)
 
     async def _judge(self, panel: Panel, one: Suspicion, seen: Evidence) -> bool:
         attempt = one.attempt

@@ -9,7 +9,9 @@ import msgspec
 from gateway.rules.model import Panel, Route, Rules, Service, Tells
 from providers.sandbox import Sandbox, Temper, Tempo
 
-Evidence = Literal["both", "balance", "coarse"]
+Kind = Literal["both", "balance", "coarse", "stirred", "storm"]
+"""What panels may be judged by: ids and balance; the balance alone; both, with a balance of two decimals; both or one,
+while things happen at the panels that no order of ours explains; both, with three times the trouble."""
 
 PANELS: Final = ("alpha", "beta", "gamma")
 SERVICES: Final = (1, 2)
@@ -20,7 +22,6 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """One world.
 
     Attributes:
-        evidence: what the panels may be judged by: ids and balance, the balance alone, or both with a coarse balance.
         orders, every_s: how many orders come, and how far apart they are on the average.
         share: of adds that meet trouble.
         crashes: ledger commits after which the process dies, counted from its start; one for each life but the last.
@@ -28,7 +29,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     seed: int
-    evidence: Evidence
+    kind: Kind
+    ids: bool
     orders: int
     every_s: float
     share: float
@@ -41,17 +43,18 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 def scenario(seed: int, orders: int) -> Scenario:
     luck = random.Random(f"scenario {seed}")
-    evidence: Evidence = luck.choice(("both", "both", "balance", "balance", "coarse"))
+    kind: Kind = luck.choice(("both", "both", "both", "balance", "balance", "balance", "coarse", "stirred", "storm"))
     return Scenario(
         seed=seed,
-        evidence=evidence,
+        kind=kind,
+        ids=kind != "balance" and (kind != "stirred" or luck.random() < 0.5),
         orders=orders,
         every_s=luck.choice((8.0, 20.0, 45.0)),
-        share=luck.choice((0.05, 0.08, 0.15)),
+        share=0.18 if kind == "storm" else luck.choice((0.05, 0.06, 0.08)),
         crashes=tuple(luck.randrange(10, 3 * orders) for _ in range(luck.choice((0, 0, 1, 2)))),
-        stirs=luck.choice((0, 0, 0, 1, 3)),
+        stirs=luck.choice((1, 3)) if kind == "stirred" else 0,
         complete=luck.random() < 0.5,
-        decimals=tuple(2 if evidence == "coarse" else luck.choice((5, 5, 4)) for _ in PANELS),
+        decimals=tuple(2 if kind == "coarse" else luck.choice((5, 5, 4)) for _ in PANELS),
         crowds=tuple(luck.choice((0, 1, 3)) for _ in PANELS),
     )
 
@@ -89,7 +92,7 @@ def boxes(drawn: Scenario, clock: object) -> list[Sandbox]:
 
 
 def rules(drawn: Scenario) -> Rules:
-    ids = Tells.NEVER if drawn.evidence == "balance" else Tells.TRUSTED
+    ids = Tells.TRUSTED if drawn.ids else Tells.NEVER
     panels = {
         name: Panel(
             url="http://127.0.0.1:1/api/v2",

@@ -54,6 +54,7 @@ class World:
         self.given: dict[str, int] = {}
         self.now: float = FIRST_S
         self.lives = 0
+        self.started = False
         self.panels: dict[str, Panel] = {}
         at = FIRST_S + 400
         self.due: list[tuple[float, str, int, int]] = []
@@ -61,8 +62,12 @@ class World:
             at += self.luck.expovariate(1 / drawn.every_s)
             quantity = self.luck.choice(QUANTITIES) or self.luck.randrange(10, 5000)
             self.due.append((at, f"https://x.example/p/{drawn.seed}/{number}", self.luck.choice(SERVICES), quantity))
+        self.calm = at
         self.end = at + REST_S
-        self.stirs = sorted(self.luck.uniform(FIRST_S + 400, at) for _ in range(drawn.stirs))
+        for number in range(24):  # a shop goes on selling, if slowly: what comes later tells of what came before
+            at += self.luck.uniform(200, 400)
+            self.due.append((at, f"https://x.example/late/{drawn.seed}/{number}", 1, self.luck.randrange(10, 5000)))
+        self.stirs = sorted(self.luck.uniform(FIRST_S + 400, self.calm) for _ in range(drawn.stirs))
 
     def run(self) -> Findings:
         """Live until the end of time, through every crash, and be judged."""
@@ -72,7 +77,7 @@ class World:
         findings: Findings = loop.until_stopped(self._judged()).result()
         loop.abandon()
         findings.adds, findings.faults, findings.crashes = self.network.adds, self.network.faults, self.lives
-        kind = self.drawn.evidence
+        kind = self.drawn.kind
         findings.by_evidence[kind] = [findings.settled, findings.unknown]
         findings.wrong = [f"seed {self.drawn.seed} ({kind}): {wrong}" for wrong in findings.wrong]
         self.db.close()
@@ -94,7 +99,10 @@ class World:
             return False
 
         busy = self.luck.random() < 0.2
-        database = Inline(self.db, crashes=crashes, is_busy=lambda: busy and self.luck.random() < 0.01)
+        self.started = False  # a start that cannot write is no start
+        database = Inline(
+            self.db, crashes=crashes, is_busy=lambda: busy and self.started and self.luck.random() < 0.01
+        )
         task = loop.until_stopped(self._life(loop, database))
         self.now = loop.time()
         done = task.done()
@@ -130,6 +138,7 @@ class World:
         )
         await recovered(ledger, None)
         await reconcile.start()
+        self.started = True
         customers = asyncio.create_task(self._customers(loop, orders, catalog, account))
         keeper = asyncio.create_task(self._kept(loop, panels))
         await asyncio.sleep(self.end - loop.time())
@@ -179,7 +188,9 @@ class World:
                 self.stirs.pop(0)
                 self._stir()
                 continue
-            _, link, service, quantity = self.due.pop(0)
+            at, link, service, quantity = self.due.pop(0)
+            if at > self.calm:
+                self.network.share = 0.0
             task = asyncio.create_task(self._customer(orders, catalog, account, (link, service, quantity)))
             buying.add(task)
             task.add_done_callback(buying.discard)

@@ -23,6 +23,8 @@ RISING: Final = 200
 AHEAD: Final = 300
 """Ids asked about after the last one of ours, as long as none of ours comes later."""
 
+_MOST: Final = 2**62
+_WAYS: Final = 5_000  # to give ids to suspects, that are tried
 _SHARE: Final = Decimal("0.02")  # of a price, that a charge may differ by
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -76,10 +78,10 @@ def unusable(learned: Learned, tells: Tells) -> str | None:
     return None if learned.foreign else "it was not tried yet whether it answers for orders that are not ours"
 
 
-def gap(floor: int | None, ceiling: int | None, *, ahead: int = AHEAD) -> Gap | None:
-    """Between the ids of ours before and after; None where the first is not known."""
+def gap(floor: int | None, ceiling: int | None, *, ahead: int = AHEAD) -> Gap:
+    """Between the ids of ours before and after; anywhere, from 0, where none is known from before."""
     if floor is None:
-        return None
+        return Gap(0, _MOST, whole=False)
     if ceiling is None:
         return Gap(floor + 1, floor + ahead, whole=False)
     return Gap(floor + 1, max(ceiling - 1, floor), whole=True)
@@ -102,26 +104,24 @@ def ids(gaps: Collection[Gap], bound: AbstractSet[int], *, calls: int = 20, batc
     return None if len(asked) > calls * batch else [str(id) for id in sorted(asked)]
 
 
-def match(suspects: Sequence[Suspicion], found: Sequence[Found], gaps: Mapping[int, Gap]) -> Mapping[int, Ids]:
-    """What the ids tell of each suspect, by attempt.
+def match(
+    suspects: Sequence[Suspicion], found: Sequence[Found], gaps: Mapping[int, Gap], *, still: bool = True
+) -> Mapping[int, Ids]:
+    """What the ids tell of each suspect, by attempt. Every suspect has a gap, or could not be told from another.
+
+    `still`: no order of ours was sent there while the ids were asked about; else only whole gaps tell.
 
     Suspects of one service and one price cannot be told apart: where as many ids fit them as they are, they get them
     in the order in which they were sent.
     """
+    ordered = sorted(found, key=lambda each: int(each.remote_id))
     fitting = {
-        one.attempt.id: tuple(
-            each.remote_id
-            for each in sorted(found, key=lambda each: int(each.remote_id))
-            if _fits(one, each, gaps.get(one.attempt.id))
-        )
+        one.attempt.id: tuple(each.remote_id for each in ordered if _fits(one, each, gaps[one.attempt.id]))
         for one in suspects
     }
-    wanted: dict[str, list[Suspicion]] = defaultdict(list)
-    for one in suspects:
-        for remote_id in fitting[one.attempt.id]:
-            wanted[remote_id].append(one)
-    told = {one.attempt.id: _told(one, fitting[one.attempt.id], wanted, gaps) for one in suspects}
-    return told | _assigned(suspects, fitting, wanted, gaps)
+    ways = _ways(fitting)
+    told = {one.attempt.id: _told(one, fitting[one.attempt.id], ways, gaps, still=still) for one in suspects}
+    return told | _by_time(suspects, fitting, gaps)
 
 
 def listed(suspects: Sequence[Suspicion], rows: Sequence[Listed], *, reaches_ms: int | None) -> Mapping[int, Ids]:
@@ -156,11 +156,11 @@ def listed(suspects: Sequence[Suspicion], rows: Sequence[Listed], *, reaches_ms:
 
 def strangers(suspects: Sequence[Suspicion], found: Sequence[Found], gaps: Mapping[int, Gap]) -> tuple[Found, ...]:
     """Ids that answer as ours and fit no suspect: somebody else orders with the same key."""
-    return tuple(each for each in found if not any(_fits(one, each, gaps.get(one.attempt.id)) for one in suspects))
+    return tuple(each for each in found if not any(_fits(one, each, gaps[one.attempt.id]) for one in suspects))
 
 
-def _fits(one: Suspicion, found: Found, within: Gap | None) -> bool:
-    if within is None or not within.first <= int(found.remote_id) <= within.last:
+def _fits(one: Suspicion, found: Found, within: Gap) -> bool:
+    if not within.first <= int(found.remote_id) <= within.last:
         return False
     told, expected = found.status, one.attempt.remote_cost
     returned = told.status in {OrderStatus.CANCELED, OrderStatus.PARTIAL}  # its charge may be what is left of it
@@ -172,26 +172,48 @@ def _fits(one: Suspicion, found: Found, within: Gap | None) -> bool:
     return not untouched or told.remains == one.attempt.units
 
 
+def _ways(fitting: Mapping[int, tuple[str, ...]]) -> Sequence[Mapping[int, str]] | None:
+    """Every way to give each id to one suspect that it fits, no suspect two; None where there are too many.
+
+    An id that answers as ours is some order's, so none of them is left over; where no way gives all, none is certain.
+    """
+    wanted: dict[str, list[int]] = defaultdict(list)
+    for attempt, candidates in fitting.items():
+        for remote_id in candidates:
+            wanted[remote_id].append(attempt)
+    ways: list[dict[int, str]] = [{}]
+    for remote_id, attempts in sorted(wanted.items(), key=lambda one: len(one[1])):
+        ways = [{**way, attempt: remote_id} for way in ways for attempt in attempts if attempt not in way]
+        if not ways or len(ways) > _WAYS:
+            return None
+    return ways
+
+
 def _told(
-    one: Suspicion, fitting: tuple[str, ...], wanted: Mapping[str, Sequence[Suspicion]], gaps: Mapping[int, Gap]
+    one: Suspicion,
+    fitting: tuple[str, ...],
+    ways: Sequence[Mapping[int, str]] | None,
+    gaps: Mapping[int, Gap],
+    *,
+    still: bool,
 ) -> Ids:
-    within = gaps.get(one.attempt.id)
-    if within is None:
+    within = gaps[one.attempt.id]
+    if not within.first:
         return Ids(word="unavailable", why="no id of ours is known from before it")
-    if len(fitting) == 1 and len(wanted[fitting[0]]) == 1:
-        return Ids(word="one", candidates=fitting)
-    if fitting:
+    if not (within.whole or still):
+        return Ids(word="unavailable", why="an order was sent there while its ids were asked about")
+    theirs = None if ways is None else {way.get(one.attempt.id) for way in ways}
+    if theirs is not None and len(theirs) == 1 and (sole := next(iter(theirs))) is not None:
+        return Ids(word="one", candidates=(sole,))
+    if fitting and theirs != {None}:
         return Ids(word="several", candidates=fitting)
     if within.whole:
-        return Ids(word="none", why=f"none of the ids {within.first} to {within.last} is ours and free")
+        return Ids(word="none", why=f"none of the ids {within.first} to {within.last} is ours and free for it")
     return Ids(word="unavailable", why="no id of ours is known from after it yet")
 
 
-def _assigned(
-    suspects: Sequence[Suspicion],
-    fitting: Mapping[int, tuple[str, ...]],
-    wanted: Mapping[str, Sequence[Suspicion]],
-    gaps: Mapping[int, Gap],
+def _by_time(
+    suspects: Sequence[Suspicion], fitting: Mapping[int, tuple[str, ...]], gaps: Mapping[int, Gap]
 ) -> dict[int, Ids]:
     """Ids for those that cannot be told apart, where all of them are there and nobody else's."""
     alike: dict[tuple[str, Decimal | None, tuple[str, ...]], list[Suspicion]] = defaultdict(list)
@@ -200,10 +222,10 @@ def _assigned(
     told: dict[int, Ids] = {}
     for (_, _, candidates), group in alike.items():
         members = {one.attempt.id for one in group}
-        ours_alone = all({one.attempt.id for one in wanted[id]} == members for id in candidates)
-        if len(group) < 2 or len(candidates) != len(group) or not ours_alone:
+        others = {id for attempt, theirs in fitting.items() if attempt not in members for id in theirs}
+        if len(group) < 2 or len(candidates) != len(group) or others & set(candidates):
             continue
-        if not all(one.attempt.id in gaps and gaps[one.attempt.id].whole for one in group):
+        if not all(gaps[one.attempt.id].whole for one in group):
             continue
         for one, remote_id in zip(sorted(group, key=lambda one: one.attempt.created_ms), candidates, strict=True):
             told[one.attempt.id] = Ids(word="one", candidates=(remote_id,), why="indistinguishable, by time")

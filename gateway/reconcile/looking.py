@@ -131,14 +131,13 @@ class Looking:
         for one in suspects:
             attempt = one.attempt
             ceiling = await self._ledger.ceiling(panel.name, attempt.id, after_ms=attempt.settle_ms)
-            gap = trace.gap(attempt.floor, ceiling)
-            if gap is not None:
-                gaps[attempt.id] = gap
-        wide = trace.ids(list(gaps.values()), frozenset(), calls=2 * _CALLS)
+            gaps[attempt.id] = trace.gap(attempt.floor, ceiling)
+        known = [gap for gap in gaps.values() if gap.first]
+        wide = trace.ids(known, frozenset(), calls=2 * _CALLS)
         if wide is None:
             return _nothing(suspects, "too many ids lie between ours"), {}
         ours = await self._ledger.ours(panel.name, wide)
-        asked = trace.ids(list(gaps.values()), {int(id) for id in ours}, calls=_CALLS)
+        asked = trace.ids(known, {int(id) for id in ours}, calls=_CALLS)
         if asked is None:
             return _nothing(suspects, "too many ids lie between ours"), {}
         try:
@@ -146,10 +145,9 @@ class Looking:
         except ProviderError as error:
             return _nothing(suspects, f"its ids cannot be asked about: {error.what}"), {}
         gaps = {attempt: trace.heard(gap, unheard) for attempt, gap in gaps.items()}
-        if panel.moves != moves:  # an order that was sent meanwhile has an id that nobody knows of yet
-            gaps = {attempt: gap for attempt, gap in gaps.items() if gap.whole}
         found = [Found(remote_id=id, status=status) for id, status in statuses.items()]
-        return trace.match(suspects, found, gaps), statuses
+        # An order that was sent meanwhile has an id that nobody knows of yet: only what lies between tells then.
+        return trace.match(suspects, found, gaps, still=panel.moves == moves), statuses
 
     async def _listed(self, panel: Panel, ready: Sequence[Suspicion]) -> Mapping[int, Ids] | None:
         began = self._clock()

@@ -102,7 +102,10 @@ class Tracking:
         clear = [
             (one, status) for one in due if isinstance(status := told.get(one.remote_id), Status) and status.status
         ]
-        taken = await asyncio.gather(*(self._take_in(one, status) for one, status in clear))
+        taken = await asyncio.gather(*(self._take_in(one, status) for one, status in clear), return_exceptions=True)
+        for outcome in taken:
+            if isinstance(outcome, BaseException):
+                raise outcome
         learned = {one.attempt for (one, _), well in zip(clear, taken, strict=True) if well}
         return [one for one in due if one.attempt not in learned]
 

@@ -28,6 +28,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self, now: float) -> None:
         self._virtual_now = now
         super().__init__(_Selector(self._pass))
+        self.set_exception_handler(lambda *_: None)  # what a crash leaves behind has nobody to complain to
         self._clock_resolution = 1e-5  # coarser than a float of this size: a timer that is due must be seen as due
 
     def time(self) -> float:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from decimal import Decimal
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from gateway.catalog.catalog import _View
 from gateway.catalog.services import Listed, written
 from gateway.errors import GatewayError
 from gateway.ledger.records import Account
+from gateway.ledger.sql import ids
 from gateway.ledger.sql.ledger import SQLLedger
 from gateway.metrics import Metrics
 from gateway.orders import Orders
@@ -39,6 +41,14 @@ def quiet() -> None:
     structlog.configure(processors=[_drop], cache_logger_on_first_use=True)
 
 
+class _Secrets:
+    """In place of `secrets`, where ids are drawn: the same seed gives the same ids."""
+
+    def __init__(self, luck: random.Random) -> None:
+        self.choice = luck.choice
+        self.randbelow = luck.randrange
+
+
 def _drop(*_: Any) -> Any:
     raise structlog.DropEvent
 
@@ -53,6 +63,7 @@ class World:
         self.db = memory()
         self.given: dict[str, int] = {}
         self.now: float = FIRST_S
+        setattr(ids, "secrets", _Secrets(random.Random(f"ids {drawn.seed}")))  # noqa: B010 - no name of its own to export
         self.lives = 0
         self.started = False
         self.panels: dict[str, Panel] = {}
@@ -78,6 +89,7 @@ class World:
         loop.abandon()
         findings.adds, findings.faults, findings.crashes = self.network.adds, self.network.faults, self.lives
         kind = self.drawn.kind
+        findings.reasons = Counter({f"{kind}: {why}": count for why, count in findings.reasons.items()})
         findings.by_evidence[kind] = [findings.settled, findings.unknown]
         findings.wrong = [f"seed {self.drawn.seed} ({kind}): {wrong}" for wrong in findings.wrong]
         self.db.close()
@@ -100,9 +112,7 @@ class World:
 
         busy = self.luck.random() < 0.2
         self.started = False  # a start that cannot write is no start
-        database = Inline(
-            self.db, crashes=crashes, is_busy=lambda: busy and self.started and self.luck.random() < 0.01
-        )
+        database = Inline(self.db, crashes=crashes, is_busy=lambda: busy and self.started and self.luck.random() < 0.01)
         task = loop.until_stopped(self._life(loop, database))
         self.now = loop.time()
         done = task.done()

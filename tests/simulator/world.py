@@ -30,7 +30,7 @@ from tests.simulator.network import Network, SimTransport
 from tests.simulator.oracle import Findings, judged
 from tests.simulator.scenario import FIRST_S, SERVICES, Scenario, boxes, rules
 
-REST_S: Final = 3 * 3600.0
+REST_S: Final = 2.5 * 3600.0
 """How long a world goes on after the last order, for what is unknown to be settled."""
 
 QUANTITIES: Final = (500, 500, 1000, None, None, None)  # None = any
@@ -142,7 +142,7 @@ class World:
             metrics,
             status_s=300.0,
             anchor_s=600.0,
-            idle_s=20.0,
+            idle_s=30.0,
             clock=loop.time,
             now_ms=now_ms,
         )

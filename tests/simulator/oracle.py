@@ -21,6 +21,7 @@ class Findings(msgspec.Struct):
     Attributes:
         wrong: what must never be, in words.
         unknown: attempts that were ever unknown; `settled` without a person, `listed` still on the short list.
+        void: orders found not placed that their panel had taken, canceled and given back whole.
         swapped: ids of orders that could not be told apart, given the other way round.
     """
 
@@ -33,13 +34,25 @@ class Findings(msgspec.Struct):
     listed: int = 0
     swapped: int = 0
     passed_on: int = 0
+    void: int = 0
     by_evidence: dict[str, list[int]] = msgspec.field(default_factory=dict)
     verdicts: Counter[str] = msgspec.field(default_factory=Counter)
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
     wrong: list[str] = msgspec.field(default_factory=list)
 
     def add(self, other: "Findings") -> None:
-        for name in ("orders", "adds", "faults", "crashes", "unknown", "settled", "listed", "swapped", "passed_on"):
+        for name in (
+            "orders",
+            "adds",
+            "faults",
+            "crashes",
+            "unknown",
+            "settled",
+            "listed",
+            "swapped",
+            "passed_on",
+            "void",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for kind, (settled, unknown) in other.by_evidence.items():
             mine = self.by_evidence.setdefault(kind, [0, 0])
@@ -63,7 +76,7 @@ async def judged(ledger: Ledger, sandboxes: Sequence[Sandbox], given: Mapping[st
             found.wrong.append(f"lost: {link} was bought and is not in the ledger")
     found.orders = len(orders)
     for link, order in orders.items():
-        await _order(ledger, order, bought.get(link, {}), found)
+        await _order(ledger, order, bought.get(link, {}), sandboxes, found)
     totals, replay = await ledger.totals(), await ledger.replayed()
     found.wrong += [*totals.wrong, *replay.wrong]
     if totals.sum != 0:
@@ -72,7 +85,11 @@ async def judged(ledger: Ledger, sandboxes: Sequence[Sandbox], given: Mapping[st
 
 
 def _bought(sandboxes: Sequence[Sandbox]) -> Mapping[str, Mapping[str, Sequence[Entry]]]:
-    """Purchases by link and panel."""
+    """Purchases by link and panel.
+
+    One that its panel canceled, all of its money given back, is a purchase only for as long as that had not happened:
+    see `_void`.
+    """
     bought: dict[str, dict[str, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for box in sandboxes:
         for entry in box.journal:
@@ -81,9 +98,27 @@ def _bought(sandboxes: Sequence[Sandbox]) -> Mapping[str, Mapping[str, Sequence[
     return bought
 
 
-async def _order(ledger: Ledger, order: Order, bought: Mapping[str, Sequence[Entry]], found: Findings) -> None:
+def _void(one: Attempt, entries: Sequence[Entry], sandboxes: Sequence[Sandbox]) -> bool:
+    """The panel had canceled it and given all of it back before it was judged: as good as never bought."""
+    [box] = [box for box in sandboxes if box.name == one.panel]
+    if one.state is not AttemptState.NOT_PLACED or len(entries) != 1 or one.settled_ms is None:
+        return False
+    order = box.orders[entries[0].remote_id]
+    return order.refunded == order.taken and order.plan.ends <= one.settled_ms / 1000
+
+
+async def _order(
+    ledger: Ledger,
+    order: Order,
+    bought: Mapping[str, Sequence[Entry]],
+    sandboxes: Sequence[Sandbox],
+    found: Findings,
+) -> None:
     attempts = await ledger.attempts(order.id)
     by_panel = {one.panel: one for one in attempts}
+    void = [panel for panel in bought if panel in by_panel and _void(by_panel[panel], bought[panel], sandboxes)]
+    found.void += len(void)
+    bought = {panel: entries for panel, entries in bought.items() if panel not in void}
     for panel, entries in bought.items():
         if len(entries) > 1:
             found.wrong.append(f"duplicate: order {order.id} was bought {len(entries)} times at {panel}")

@@ -9,9 +9,10 @@ import msgspec
 from gateway.rules.model import Panel, Route, Rules, Service, Tells
 from providers.sandbox import Sandbox, Temper, Tempo
 
-Kind = Literal["both", "balance", "coarse", "stirred", "storm"]
-"""What panels may be judged by: ids and balance; the balance alone; both, with a balance of two decimals; both or one,
-while things happen at the panels that no order of ours explains; both, with three times the trouble."""
+Kind = Literal["both", "balance", "learning", "coarse", "stirred", "storm"]
+"""What panels may be judged by: ids and balance; the balance alone, trusted from the first order on; the same, learned
+first; both, with a balance of two decimals; both or one, while things happen at the panels that no order of ours
+explains; both, with three times the trouble."""
 
 PANELS: Final = ("alpha", "beta", "gamma")
 SERVICES: Final = (1, 2)
@@ -43,11 +44,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 def scenario(seed: int, orders: int) -> Scenario:
     luck = random.Random(f"scenario {seed}")
-    kind: Kind = luck.choice(("both", "both", "both", "balance", "balance", "balance", "coarse", "stirred", "storm"))
+    kind: Kind = luck.choice(("both", "both", "both", "balance", "balance", "learning", "coarse", "stirred", "storm"))
     return Scenario(
         seed=seed,
         kind=kind,
-        ids=kind != "balance" and (kind != "stirred" or luck.random() < 0.5),
+        ids=kind not in {"balance", "learning"} and (kind != "stirred" or luck.random() < 0.5),
         orders=orders,
         every_s=luck.choice((8.0, 20.0, 45.0)),
         share=0.18 if kind == "storm" else luck.choice((0.05, 0.06, 0.08)),
@@ -93,12 +94,14 @@ def boxes(drawn: Scenario, clock: object) -> list[Sandbox]:
 
 def rules(drawn: Scenario) -> Rules:
     ids = Tells.TRUSTED if drawn.ids else Tells.NEVER
+    balance = Tells.TRUSTED if drawn.kind == "balance" else Tells.LEARNED
     panels = {
         name: Panel(
             url="http://127.0.0.1:1/api/v2",
             key="panel-key",
             private=True,
             evidence_ids=ids,
+            evidence_balance=balance,
         )
         for name in PANELS
     }

@@ -58,11 +58,12 @@ class World:
         self.drawn = drawn
         self.luck = random.Random(f"world {drawn.seed}")
         self.network = Network(random.Random(f"network {drawn.seed}"), share=drawn.share)
-        self.boxes = boxes(drawn, lambda: self.now)
+        self.boxes = boxes(drawn, self._now)
         self.rules = rules(drawn)
         self.db = memory()
         self.given: dict[str, int] = {}
         self.now: float = FIRST_S
+        self.network.now = lambda: FIRST_S
         setattr(ids, "secrets", _Secrets(random.Random(f"ids {drawn.seed}")))  # noqa: B010 - no name of its own to export
         self.lives = 0
         self.started = False
@@ -79,6 +80,9 @@ class World:
             at += self.luck.uniform(200, 400)
             self.due.append((at, f"https://x.example/late/{drawn.seed}/{number}", 1, self.luck.randrange(10, 5000)))
         self.stirs = sorted(self.luck.uniform(FIRST_S + 400, self.calm) for _ in range(drawn.stirs))
+
+    def _now(self) -> float:
+        return self.network.now()
 
     def run(self) -> Findings:
         """Live until the end of time, through every crash, and be judged."""
@@ -233,7 +237,7 @@ class World:
                     box.set_status(self.luck.choice(ended).remote_id, "Canceled", remains=0)
 
     async def _judged(self) -> Findings:
-        self.network.now = lambda: self.now + 10_000
+        self.network.now = lambda: self.now + 1
         self.network.arrive()
         ledger = SQLLedger(Inline(self.db, crashes=lambda: False, is_busy=lambda: False), lambda: int(self.now * 1000))
         return await judged(ledger, self.boxes, self.given)

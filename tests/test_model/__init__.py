@@ -1,0 +1,1 @@
+"""Every way that one order can take, explored to the end."""

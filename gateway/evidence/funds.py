@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.ledger.records import Reading, Suspicion
+from gateway.ledger.records import AttemptState, Reading, Suspicion
 
 MOST: Final = 12
 """Suspects whose sets are tried: four thousand sets."""
@@ -63,17 +63,23 @@ def tolerance(unit: Decimal, orders: int) -> Decimal:
 
 
 def weigh(gone: Decimal, suspects: Sequence[Suspicion], *, unit: Decimal, strict: bool) -> Weighed:
-    """What the money says of each suspect. `strict`: the panel's money has always been explained before."""
-    terms = {one.attempt.id: one.attempt.remote_cost for one in suspects}
-    if any(cost is None for cost in terms.values()):
-        return _nothing(terms, "what one of them would take is not known")
-    costs = {attempt: cost for attempt, cost in terms.items() if cost is not None}
-    if len(costs) > MOST:
-        return _nothing(terms, f"{len(costs)} outcomes are unknown, at most {MOST} can be weighed")
-    sets = [chosen for chosen in _sets(costs) if abs(sum((costs[one] for one in chosen), Decimal(0)) - gone) <= unit]
-    sums = f"{gone} gone; open: {', '.join(f'{cost}' for cost in costs.values()) or 'nothing'}"
+    """What the money says of each suspect. `strict`: the panel's money has always been explained before.
+
+    Money may also come back for orders that were bought under an id that is not known, and whose status therefore is
+    not: each of those is a term that may be missing again.
+    """
+    unknown = {one.attempt.id: one.attempt.remote_cost for one in suspects if not _is_untracked(one)}
+    back = {one.attempt.id: one.attempt.taken for one in suspects if _is_untracked(one) and one.attempt.taken}
+    if any(cost is None for cost in unknown.values()):
+        return _nothing(unknown, "what one of them would take is not known")
+    costs = {attempt: cost for attempt, cost in unknown.items() if cost is not None}
+    terms = costs | {attempt: -taken for attempt, taken in back.items() if taken is not None}
+    if len(terms) > MOST:
+        return _nothing(costs, f"{len(terms)} orders may explain it, at most {MOST} can be weighed")
+    sets = [chosen for chosen in _sets(terms) if abs(sum((terms[one] for one in chosen), Decimal(0)) - gone) <= unit]
+    sums = f"{gone} gone; open: {', '.join(f'{cost}' for cost in terms.values()) or 'nothing'}"
     if not sets:
-        return _nothing(terms, f"{sums}; no set of them explains it", explained=False)
+        return _nothing(costs, f"{sums}; no set of them explains it", explained=False)
     words = {attempt: _word(attempt, sets) for attempt in costs}
     alone = strict and unit <= FINE and len(costs) <= (_FEW_BY_THE_FINEST if unit <= _FINEST else _FEW)
     for attempt, cost in costs.items():
@@ -81,6 +87,10 @@ def weigh(gone: Decimal, suspects: Sequence[Suspicion], *, unit: Decimal, strict
             words[attempt] = Funds.PROVED
     why = f"{sums}; {len(sets)} set{'s' * (len(sets) != 1)} explain it"
     return Weighed(words, explained=True, why=why, gone=sets[0] if len(sets) == 1 else None)
+
+
+def _is_untracked(one: Suspicion) -> bool:
+    return one.attempt.state is AttemptState.UNTRACKED
 
 
 def _sets(costs: Mapping[int, Decimal]) -> Iterable[tuple[int, ...]]:

@@ -216,6 +216,12 @@ class Ledger(Protocol):
     async def looked(self, attempt: int, *, why: str, next_ms: int | None, evidence: str) -> None:
         """Evidence was sought and settled nothing, because of `why`; look again at `next_ms`, or never by itself."""
 
+    async def gave_back(self, attempt: int, arithmetic: str) -> None:
+        """The panel gave back the money of an attempt whose id there is not known: it takes nothing of ours now.
+
+        The customer's money stays where it is until people have looked.
+        """
+
     async def duplicate_seen(self, panel: str, remote_service: str, link: str, *, by: int) -> int:
         """Attempt `by` was refused there as a duplicate: mark the unknown ones it may be one of. Gives how many."""
         ...

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+import msgspec
 import structlog
 
 from gateway.evidence import funds
@@ -65,20 +66,36 @@ class Anchoring:
             return
         self._spoiled.pop(panel.name, None)
         learned = await self._ledger.learned(panel.name)
-        open_ones = [one for one in await self._ledger.suspicions(panel.name) if one.attempt.settled_ms is None]
-        if open_ones:
-            await self._beside(before, reading, learned, open_ones)
+        there = await self._ledger.suspicions(panel.name)
+        if any(one.attempt.settled_ms is None for one in there):
+            await self._beside(before, reading, learned, there)
             self._due[panel.name] = self._clock() + self._every_s
         else:
+            reading, learned = await self._come_back(before, reading, learned, there)
             await self._judge(panel, before, reading, learned)
 
+    async def _come_back(
+        self, before: Reading | None, reading: Reading, learned: Learned, there: Sequence[Suspicion]
+    ) -> tuple[Reading, Learned]:
+        """Money that came back for orders bought under an id that is not known, where nothing else explains it."""
+        if before is None or not there:
+            return reading, learned
+        gone, unit = funds.gone(before, reading), min(before.unit, reading.unit)
+        weighed = funds.weigh(gone, there, unit=unit, strict=False)
+        if not weighed.gone:
+            return reading, learned
+        for attempt in weighed.gone:
+            await self._ledger.gave_back(attempt, weighed.why)
+        back = sum((one.attempt.taken or Decimal(0) for one in there if one.attempt.id in weighed.gone), Decimal(0))
+        return msgspec.structs.replace(reading, taken=reading.taken - back), learned
+
     async def _beside(
-        self, before: Reading | None, reading: Reading, learned: Learned, open_ones: Sequence[Suspicion]
+        self, before: Reading | None, reading: Reading, learned: Learned, there: Sequence[Suspicion]
     ) -> None:
         """While outcomes are open, a reading is agreed only if nothing is gone, and nothing but that explains it."""
         if before is None:
             return
-        weighed = funds.weigh(funds.gone(before, reading), open_ones, unit=min(before.unit, reading.unit), strict=False)
+        weighed = funds.weigh(funds.gone(before, reading), there, unit=min(before.unit, reading.unit), strict=False)
         if weighed.gone == ():
             await self._ledger.keep_reading(agreed(reading))
             if reading.orders > before.orders:

@@ -20,7 +20,18 @@ from gateway.evidence.trace import Found, Gap, Ids
 from gateway.evidence.verdicts import NotPlaced, Placed, Untracked, Verdict
 from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, AttemptState, Fail, Learned, LedgerError, Next, Outcome, Reading, Suspicion
+from gateway.ledger.records import (
+    Accepted,
+    Attempt,
+    AttemptState,
+    Fail,
+    Learned,
+    LedgerError,
+    Next,
+    Outcome,
+    Reading,
+    Suspicion,
+)
 from gateway.metrics import Metrics
 from gateway.panels import Panel
 from gateway.placing import Placing, choices_left, following, resized
@@ -92,20 +103,30 @@ class Looking:
         learned = await self._ledger.learned(panel.name)
         seen = await self._evidence(panel, all_there, learned)
         settled = [one.attempt for one in due if await self._judge(panel, one, seen)]
-        await self._anchored(seen.weighing, {attempt.id: attempt.remote_cost for attempt in settled})
+        await self._anchored(seen.weighing, {one.attempt.id: one.attempt for one in all_there}, settled)
         if settled:
             panel.unknown = (await self._ledger.unknown_counts()).get(panel.name, 0)
         return bool(settled)
 
-    async def _anchored(self, weighing: Weighing, settled: Mapping[int, Decimal | None]) -> None:
+    async def _anchored(self, weighing: Weighing, there: Mapping[int, Attempt], settled: Sequence[Attempt]) -> None:
         """Where one set alone explains what is gone, and all of it is settled now, the reading is agreed.
 
         A suspect that is not in that set goes on being one: what it may yet take will be gone since this reading.
         """
-        reading, gone = weighing.reading, weighing.gone
-        if reading is None or gone is None or not all(attempt in settled for attempt in gone):
+        reading = weighing.reading
+        if reading is None or weighing.gone is None:
             return
-        taken = reading.taken + sum((settled[attempt] or Decimal(0) for attempt in gone), Decimal(0))
+        members = [there[attempt] for attempt in weighing.gone]
+        came_back = [one for one in members if one.state is AttemptState.UNTRACKED]
+        if not all(one in settled or one in came_back for one in members):
+            return
+        taken = reading.taken
+        for one in members:
+            if one in came_back:
+                taken -= one.taken or Decimal(0)
+                await self._ledger.gave_back(one.id, weighing.arithmetic)
+            else:
+                taken += one.remote_cost or Decimal(0)
         await self._ledger.keep_reading(msgspec.structs.replace(reading, taken=taken, agreed=True))
         await self._ledger.learn(reading.panel, proven=weighing.proven)
 
@@ -221,7 +242,7 @@ class Looking:
         gone = funds.gone(anchor, reading)
         weighed = funds.weigh(
             gone,
-            [one for one in suspects if one.attempt.state is not AttemptState.UNTRACKED],
+            suspects,
             unit=min(anchor.unit, reading.unit),
             strict=learned.proven >= _TRUSTED_AFTER or panel.rules.evidence_balance is Tells.TRUSTED,
         )

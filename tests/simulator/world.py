@@ -33,7 +33,7 @@ from tests.simulator.scenario import FIRST_S, SERVICES, Scenario, boxes, rules
 REST_S: Final = 2.5 * 3600.0
 """How long a world goes on after the last order, for what is unknown to be settled."""
 
-QUANTITIES: Final = (500, 500, 1000, None, None, None)  # None = any
+QUANTITIES: Final = (500, 1000, None, None, None, None, None, None)  # None = any: one in four is of a round size
 
 
 def quiet() -> None:

@@ -210,6 +210,9 @@ class SQLLedger:
     async def looked(self, attempt: int, *, why: str, next_ms: int | None, evidence: str) -> None:
         await self._database.write(suspects.looked(attempt, why, next_ms, evidence, self._now_ms()))
 
+    async def gave_back(self, attempt: int, arithmetic: str) -> None:
+        await self._database.write(suspects.gave_back(attempt, arithmetic, self._now_ms()))
+
     async def duplicate_seen(self, panel: str, remote_service: str, link: str, *, by: int) -> int:
         return await self._database.write(suspects.duplicate_seen(panel, remote_service, link, by, self._now_ms()))
 

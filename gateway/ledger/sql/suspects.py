@@ -1,10 +1,11 @@
 """Attempts whose outcome waits for evidence, and those that bought under an id that is not known."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 from gateway.ledger.records import Attempt, Suspicion
-from gateway.ledger.sql import events
+from gateway.ledger.sql import events, learned
 from gateway.ledger.sql.reading import ATTEMPT, ATTEMPT_COLUMNS, read_attempt
 from gateway.ledger.sql.work import Work, json
 
@@ -24,6 +25,8 @@ _LOOKED = (
     "UPDATE attempt SET looks = looks + 1, why = ?, next_ms = ? WHERE id = ? AND state IN ('unknown', 'untracked')"
 )
 _ORDER = "SELECT order_id, why FROM attempt WHERE id = ?"
+_TAKEN = "SELECT order_id, panel, taken FROM attempt WHERE id = ? AND state = 'untracked' AND taken IS NOT NULL"
+_GAVE_BACK = "UPDATE attempt SET taken = '0', why = 'the panel gave its money back' WHERE id = ?"
 _DUPLICATE = """
     UPDATE attempt SET duplicate_seen = 1
     WHERE settled_ms IS NULL AND state = 'unknown' AND panel = ? AND remote_service = ? AND duplicate_seen = 0
@@ -71,6 +74,16 @@ def looked(attempt: int, why: str, next_ms: int | None, evidence: str, now_ms: i
     yield _LOOKED, (why, next_ms, attempt)
     if rows and rows[0][1] != why:
         yield from events.append(rows[0][0], attempt, "looked", evidence, now_ms)
+
+
+def gave_back(attempt: int, arithmetic: str, now_ms: int) -> Work[None]:
+    rows = yield _TAKEN, (attempt,)
+    if rows:
+        [(order, panel, taken)] = rows
+        yield _GAVE_BACK, (attempt,)
+        yield from learned.took(panel, -Decimal(taken))
+        evidence = json({"taken": taken, "arithmetic": arithmetic})
+        yield from events.append(order, attempt, "money_came_back", evidence, now_ms)
 
 
 def duplicate_seen(panel: str, remote_service: str, link: str, by: int, now_ms: int) -> Work[int]:

@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench simulate format lock clean
 
 help: ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1	\2/' | expand -t 18
@@ -30,6 +30,11 @@ test: check ## check, then all tests with coverage
 	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup -q
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=95
+
+SEEDS ?= 200
+
+simulate: $(STAMP) ## days of trouble in virtual time: make simulate SEEDS=1000
+	$(BIN)/python -m tests.simulator --seeds $(SEEDS)
 
 bench: $(STAMP) ## how fast, as ratios measured side by side in one run
 	$(BIN)/python -m tests.benchmarks

@@ -13,14 +13,13 @@ from itertools import repeat
 
 from tests.simulator.oracle import Findings
 from tests.simulator.scenario import scenario
-from tests.simulator.world import World, quiet
+from tests.simulator.world import World, silenced
 
 
 def simulated(seed: int, orders: int) -> Findings:
     """One world, from its seed to its findings."""
-    quiet()
-    sys.unraisablehook = lambda _: None  # what a crash cuts off in the middle has nobody to complain to
-    return World(scenario(seed, orders)).run()
+    with silenced():
+        return World(scenario(seed, orders)).run()
 
 
 def main() -> int:

@@ -17,6 +17,8 @@ explains; both, with three times the trouble."""
 PANELS: Final = ("alpha", "beta", "gamma")
 SERVICES: Final = (1, 2)
 FIRST_S: Final = 1_700_000_000.0
+REST_S: Final = 2.5 * 3600.0
+"""How long a world goes on after the last order, for what is unknown to be settled."""
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,9 +42,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     decimals: tuple[int, ...]
     crowds: tuple[int, ...]
+    rest_s: float
 
 
-def scenario(seed: int, orders: int) -> Scenario:
+def scenario(seed: int, orders: int, rest_s: float = REST_S, trouble: float = 1.0) -> Scenario:
+    """The world of a seed; `trouble` times the usual share of the calls that go wrong."""
     luck = random.Random(f"scenario {seed}")
     kind: Kind = luck.choice(("both", "both", "both", "balance", "balance", "learning", "coarse", "stirred", "storm"))
     return Scenario(
@@ -51,11 +55,12 @@ def scenario(seed: int, orders: int) -> Scenario:
         ids=kind not in {"balance", "learning"} and (kind != "stirred" or luck.random() < 0.5),
         orders=orders,
         every_s=luck.choice((8.0, 20.0, 45.0)),
-        share=0.18 if kind == "storm" else luck.choice((0.05, 0.06, 0.08)),
-        crashes=tuple(luck.randrange(10, 3 * orders) for _ in range(luck.choice((0, 0, 1, 2)))),
+        share=trouble * (0.18 if kind == "storm" else luck.choice((0.05, 0.06, 0.08))),
+        crashes=tuple(luck.randrange(10, 3 * orders + 11) for _ in range(luck.choice((0, 0, 1, 2)))),
         stirs=luck.choice((1, 3)) if kind == "stirred" else 0,
         complete=luck.random() < 0.5,
         decimals=tuple(2 if kind == "coarse" else luck.choice((5, 5, 4)) for _ in PANELS),
+        rest_s=rest_s,
         crowds=tuple(luck.choice((0, 1, 3)) for _ in PANELS),
     )
 

@@ -3,7 +3,10 @@
 import asyncio
 import contextlib
 import random
+import sys
+import warnings
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
 
@@ -30,15 +33,22 @@ from tests.simulator.network import Network, SimTransport
 from tests.simulator.oracle import Findings, judged
 from tests.simulator.scenario import FIRST_S, SERVICES, Scenario, boxes, rules
 
-REST_S: Final = 2.5 * 3600.0
-"""How long a world goes on after the last order, for what is unknown to be settled."""
-
 QUANTITIES: Final = (500, 1000, None, None, None, None, None, None)  # None = any: one in four is of a round size
 
 
-def quiet() -> None:
-    """Worlds log nothing: a million orders would."""
-    structlog.configure(processors=[_drop], cache_logger_on_first_use=True)
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Worlds log nothing, a million orders would; and what a crash cuts off in the middle has nobody to complain to."""
+    before, hook = structlog.get_config(), sys.unraisablehook
+    structlog.configure(processors=[_drop])
+    sys.unraisablehook = lambda _: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        structlog.configure(**before)
+        sys.unraisablehook = hook
 
 
 class _Secrets:
@@ -75,8 +85,10 @@ class World:
             quantity = self.luck.choice(QUANTITIES) or self.luck.randrange(10, 5000)
             self.due.append((at, f"https://x.example/p/{drawn.seed}/{number}", self.luck.choice(SERVICES), quantity))
         self.calm = at
-        self.end = at + REST_S
-        for number in range(24):  # a shop goes on selling, if slowly: what comes later tells of what came before
+        self.end = at + drawn.rest_s
+        for number in range(
+            int(drawn.rest_s / 375)
+        ):  # a shop goes on selling, if slowly: what comes later tells of what came before
             at += self.luck.uniform(200, 400)
             self.due.append((at, f"https://x.example/late/{drawn.seed}/{number}", 1, self.luck.randrange(10, 5000)))
         self.stirs = sorted(self.luck.uniform(FIRST_S + 400, self.calm) for _ in range(drawn.stirs))

@@ -72,11 +72,13 @@ class Accounts:
         )
         return text, account
 
-    async def create_key(self, account: int, *, get_add: bool = True) -> tuple[str, Key]:
+    async def create_key(self, account: int, *, get_add: bool = True, repeats: str = "join") -> tuple[str, Key]:
         """Make a key; its text is given here, once, and kept nowhere."""
         await self.bind()
         text = new_key()
-        key = await self._ledger.create_key(account, hash=self.hashed(text), hint=text[-4:], get_add=get_add)
+        key = await self._ledger.create_key(
+            account, hash=self.hashed(text), hint=text[-4:], get_add=get_add, repeats=repeats
+        )
         return text, key
 
     def hashed(self, key: str) -> bytes:

@@ -98,7 +98,7 @@ class Gateway:
             await self.accounts.bind()
             await asyncio.to_thread(self._spill.open)
             opened.callback(self._spill.close)
-            await recovered(self.ledger, self._spill)
+            await self.orders.recall(await recovered(self.ledger, self._spill))
             await self.shared.open()
             opened.push_async_callback(self.shared.close)
             for panel in self.panels.values():

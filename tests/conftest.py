@@ -7,6 +7,8 @@ import socket
 import pytest
 import structlog
 
+pytest_plugins = ["tests.market"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:

@@ -119,6 +119,8 @@ class Orders:
     def __init__(self) -> None:
         self.fault: Exception | None = None
         self.calls: list[tuple[str, int, object]] = []
+        self.named: list[tuple[str | None, str]] = []
+        self.told: list[int] = []
         self.orders: dict[int, Order] = {}
         self.refills: dict[int, int | str] = {}
         self.refill_statuses: dict[int, RefillStatus] = {}
@@ -129,9 +131,15 @@ class Orders:
         if self.fault is not None:
             raise self.fault
 
-    async def add(self, account: Account, service: Service, fields: OrderFields) -> int:
+    async def add(
+        self, account: Account, service: Service, fields: OrderFields, *, request_id: str | None, repeats: str
+    ) -> int:
+        self.named.append((request_id, repeats))
         self._note("add", account, (service.id, fields))
         return 23501
+
+    def heard(self, order: int) -> None:
+        self.told.append(order)
 
     async def status(self, account: Account, ids: Sequence[int]) -> Mapping[int, Order]:
         self._note("status", account, list(ids))
@@ -252,6 +260,21 @@ async def test_services_are_rows_as_the_seed_document_has_them() -> None:
 async def test_add_answers_an_integer_that_dotnet_and_smartpanel_can_store(shop: Shop) -> None:
     assert await shop.raw("add", service=1, link=LINK, quantity=100) == b'{"order":23501}'
     assert shop.house.orders.calls == [("add", 1, (1, Default(link=LINK, quantity=100)))]
+
+
+async def test_an_answer_is_heard_by_who_is_still_there(shop: Shop) -> None:
+    await shop.raw("add", service=1, link=LINK, quantity=100)
+    assert shop.house.orders.told == [23501]
+    shop.house.orders.fault = errors.NotSold()
+    await shop.raw("add", service=1, link=LINK, quantity=100)
+    assert shop.house.orders.told == [23501], "a refusal names no order"
+
+
+async def test_a_requests_own_name_and_the_keys_policy_are_passed_on(shop: Shop) -> None:
+    order = {"service": 1, "link": LINK, "quantity": 100}
+    for name in ("", "null", "7", " a b "):
+        await shop.raw("add", **order, request_id=name)
+    assert shop.house.orders.named == [(None, "join"), (None, "join"), ("7", "join"), ("a b", "join")]
 
 
 async def test_the_status_of_one_order_is_five_strings(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from traceback import extract_tb
 from typing import Final
 
 import structlog
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
@@ -62,7 +63,11 @@ class Edge:
             answer = await self._received(scope, receive)
         except Gone:
             return
+        # The last moment before it is written: a client that left meanwhile reads nothing of it.
+        gone = answer.heard is not None and await Request(scope, receive).is_disconnected()
         await send_answer(send, answer)
+        if answer.heard is not None and not gone:
+            answer.heard()
 
     async def _received(self, scope: Scope, receive: Receive) -> Answer:
         if scope["method"] not in {"GET", "POST"}:
@@ -97,7 +102,7 @@ class Edge:
         key, account = await self._accounts.by_key(text)
         if action == "add" and scope["method"] == "GET" and not key.get_add:
             raise BadForm("Incorrect request: add is not accepted by GET")
-        return await self._actions[action](Call(account, form, scope))
+        return await self._actions[action](Call(key, account, form, scope))
 
 
 def _place(fault: Exception) -> str:

@@ -1,6 +1,7 @@
 """The seven actions at the customer's edge: read the fields, call one function, write the answer."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 import msgspec
@@ -8,14 +9,14 @@ from starlette.types import Scope
 
 from gateway.api_v2 import answers
 from gateway.api_v2.asgi import Answer, header
-from gateway.api_v2.fields import order_fields, whole
+from gateway.api_v2.fields import order_fields, request_id, whole
 from gateway.api_v2.form import Form, wrong
 from gateway.api_v2.ids import MAX_READ, MAX_WRITE, Ids, ids
 from gateway.api_v2.listing import Listing
 from gateway.api_v2.needs import Catalog, Orders
 from gateway.catalog.services import Service
 from gateway.errors import Busy
-from gateway.ledger.records import Account
+from gateway.ledger.records import Account, Key
 
 V = TypeVar("V")
 
@@ -23,6 +24,7 @@ V = TypeVar("V")
 class Call(msgspec.Struct, frozen=True):
     """A call of one account, its key found to be right."""
 
+    key: Key
     account: Account
     form: Form
     scope: Scope
@@ -56,8 +58,14 @@ class Actions:
 
     async def _add(self, call: Call) -> Answer:
         service = self._service(whole(call.form.one("service")))
-        order = await self._orders.add(call.account, service, order_fields(call.form, service))
-        return Answer(answers.added(order))
+        order = await self._orders.add(
+            call.account,
+            service,
+            order_fields(call.form, service),
+            request_id=request_id(call.form, header(call.scope, b"idempotency-key")),
+            repeats=call.key.repeats,
+        )
+        return Answer(answers.added(order), heard=partial(self._orders.heard, order))
 
     def _service(self, id: int | None) -> Service:
         service = self._catalog.service(id) if id else None

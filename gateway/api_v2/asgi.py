@@ -1,6 +1,7 @@
 """One request's body read whole within its caps, and one answer sent."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -27,12 +28,18 @@ class TooLarge(BadForm):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """`close` = the request was not read to its end, and its connection cannot carry another."""
+    """One answer.
+
+    Attributes:
+        close: the request was not read to its end, and its connection cannot carry another.
+        heard: called once the answer was written to a client who was still there.
+    """
 
     body: bytes
     status: int = 200
     headers: Headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
     close: bool = False
+    heard: Callable[[], None] | None = None
 
 
 def silence(status: int, *, close: bool = False) -> Answer:

@@ -41,6 +41,7 @@ _CONTROL_IN_LINE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]
 """Every other line end of Unicode is among them: panels that split there would see more lines than were paid for."""
 
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
+_NAME: Final = re.compile(r"[\x20-\x7e]{1,255}")
 _DATE: Final = re.compile(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})")
 
 Reader = Callable[[Form, str], Any]
@@ -172,6 +173,29 @@ def _readers(kind: type[OrderFields]) -> tuple[tuple[str, Reader], ...]:
         )
         for field in msgspec.structs.fields(kind)
     )
+
+
+def request_id(form: Form, header: bytes) -> str | None:
+    """The customer's own name for a request: the field `request_id`, or the header Idempotency-Key; None without one.
+
+    1 to 255 printable ASCII characters, with or without the quotes that the header's draft standard asks for.
+
+    Raises:
+        BadForm: it cannot be such a name, or the two differ.
+    """
+    told = form.one("request_id")
+    if told in _ABSENT:
+        told = ""
+    elif not _NAME.fullmatch(told):
+        raise wrong("request_id")
+    headed = header.decode("latin-1").strip()
+    if len(headed) >= 2 and headed[0] == headed[-1] == '"':
+        headed = headed[1:-1]
+    if header and not _NAME.fullmatch(headed):
+        raise BadForm("Incorrect Idempotency-Key")
+    if told and headed and told != headed:
+        raise wrong("request_id")
+    return told or headed or None
 
 
 def order_fields(form: Form, service: Service) -> OrderFields:

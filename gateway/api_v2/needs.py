@@ -37,9 +37,14 @@ class Orders(Protocol):
     Every method raises `GatewayError` where provably nothing was changed, and anything else where it may have been.
     """
 
-    async def add(self, account: Account, service: Service, fields: OrderFields, /) -> int:
-        """Place an order; gives its id."""
+    async def add(
+        self, account: Account, service: Service, fields: OrderFields, /, *, request_id: str | None, repeats: str
+    ) -> int:
+        """Place an order; gives its id. `request_id` is the customer's own name for it, `repeats` the key's policy."""
         ...
+
+    def heard(self, order: int, /) -> None:
+        """The answer that named this order was written to a customer who was still there."""
 
     async def status(self, account: Account, ids: Sequence[int], /) -> Mapping[int, Order]: ...
 

@@ -1,6 +1,7 @@
 """panelmux key: the secrets that open accounts."""
 
 import asyncio
+from typing import Any, Final
 
 import click
 import msgspec
@@ -21,8 +22,23 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     ends: str
     get_add: bool
+    repeats: str
     created: str
     revoked: str | None
+
+
+class _Repeats(click.ParamType[str]):
+    """What an identical order means: a word, or seconds."""
+
+    name = "join|allow|refuse|SECONDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if text not in _POLICIES and not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= _DAY_S):
+            self.fail(
+                f"{text!r} is none of join, allow, refuse, and no number of seconds from 1 to {_DAY_S}", param, ctx
+            )
+        return text
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -31,30 +47,47 @@ class Created(msgspec.Struct, frozen=True):
     key: str
 
 
+_POLICIES: Final = ("join", "allow", "refuse")
+_DAY_S: Final = 86_400
+
+
 @click.group()
 def command() -> None:
     """The secrets that open accounts."""
 
 
-@command.command(cls=Leaf, examples=("panelmux key create shop", "panelmux key create shop --no-get-add --json"))
+@command.command(
+    cls=Leaf, examples=("panelmux key create shop", "panelmux key create shop --no-get-add --repeats 60 --json")
+)
 @click.argument("account")
 @click.option("--no-get-add", is_flag=True, help="Refuse add by GET, where keys end up in logs; old scripts need it.")
+@click.option(
+    "--repeats",
+    type=_Repeats(),
+    default="join",
+    show_default=True,
+    help="What an identical order means: join it to one whose answer was not heard, allow it, refuse it while that one "
+    "has not ended, or take it for the same for so many seconds.",
+)
 @dry_run_option
 @ledger_option
 @json_option
-def create(*, account: str, no_get_add: bool, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+def create(*, account: str, no_get_add: bool, repeats: str, dry_run: bool, ledger: str | None, as_json: bool) -> None:
     """Make a further key for an account. It is shown once and kept nowhere."""
-    asyncio.run(_create(account, no_get_add, dry_run, ledger, as_json))
+    asyncio.run(_create(account, ledger, no_get_add=no_get_add, repeats=repeats, dry_run=dry_run, as_json=as_json))
 
 
-async def _create(name: str, no_get_add: bool, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+async def _create(
+    name: str, ledger: str | None, *, no_get_add: bool, repeats: str, dry_run: bool, as_json: bool
+) -> None:
     settings = settled(ledger=ledger)
     async with ledger_at(settings.ledger) as opened:
         account = await by_name(opened, name)
         if dry_run:
             output.say(f"would make a key for {name}")
             return
-        text, key = await Accounts(opened, pepper(settings)).create_key(account.id, get_add=not no_get_add)
+        accounts = Accounts(opened, pepper(settings))
+        text, key = await accounts.create_key(account.id, get_add=not no_get_add, repeats=repeats)
     if as_json:
         output.document(Created(name, key.id, text))
         return
@@ -79,9 +112,9 @@ async def _list(name: str, ledger: str | None, as_json: bool) -> None:
         output.document(lines)
         return
     output.table(
-        output.columns(">id", "ends in", "add by GET", "created", "revoked"),
+        output.columns(">id", "ends in", "add by GET", "repeats", "created", "revoked"),
         [
-            (str(line.id), line.ends, "yes" if line.get_add else "no", line.created, line.revoked or "")
+            (str(line.id), line.ends, "yes" if line.get_add else "no", line.repeats, line.created, line.revoked or "")
             for line in lines
         ],
         empty=f"no key yet: panelmux key create {name}",
@@ -93,6 +126,7 @@ def _line(key: Key) -> Line:
         id=key.id,
         ends=key.hint,
         get_add=key.get_add,
+        repeats=key.repeats,
         created=moment(key.created_ms),
         revoked=None if key.revoked_ms is None else moment(key.revoked_ms),
     )

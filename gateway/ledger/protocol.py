@@ -93,6 +93,10 @@ class Ledger(Protocol):
         """
         ...
 
+    async def heard(self, account: int, request: bytes, fingerprint: bytes) -> int | None:
+        """The order that a request of this name placed within a day; RequestTaken where it was another request."""
+        ...
+
     async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | None = None) -> int | None:
         """Write an attempt's outcome, and do what follows.
 

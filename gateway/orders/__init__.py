@@ -4,16 +4,19 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 import structlog
 
 from gateway.catalog import Catalog, Service
 from gateway.conditions import refuses_link
-from gateway.errors import BadForm, NotSold
+from gateway.errors import BadForm, NotSold, RequestIdTaken
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account, NewPlacement, Order
+from gateway.ledger.records import Account, NewPlacement, Order, RequestTaken
+from gateway.ledger.reports import Recovery
 from gateway.metrics import Metrics
+from gateway.orders.repeats import Repeats, Request, request
 from gateway.orders.requests import Requests
 from gateway.placing import Placing, Purchase, bounded, charged, following, routed
 from gateway.routing import Decision
@@ -21,6 +24,9 @@ from providers.base import RefillStatus
 from providers.service_types import OrderFields
 
 _log = structlog.get_logger()
+
+_RECALLED_MS: Final = 24 * 3_600_000  # how far back a start remembers what was ordered
+_ANSWERING_MS: Final = 2_000  # how long an answer may be on its way after it was ready
 
 
 class Orders:
@@ -44,16 +50,48 @@ class Orders:
         self._sync_wait_s = sync_wait_s
         self._placing_s = placing_s
         self._clock = clock
+        self._now_ms = now_ms
         self._requests = Requests(ledger, catalog, clock=clock, now_ms=now_ms)
+        self._repeats = Repeats(ledger, clock=clock)
         self._metrics = metrics
         self._turned_away: set[int] = set()  # services that orders are turned away from at present
 
-    async def add(self, account: Account, service: Service, fields: OrderFields) -> int:
-        """Place an order and give its id.
+    async def recall(self, recovery: Recovery) -> None:
+        """At a start: know what was ordered of late; after a stop in no good order, whose answer may be lost."""
+        now_ms = self._now_ms()
+        orders = await self._ledger.recent(now_ms - _RECALLED_MS)
+        since_ms = recovery.last_ms - int(self._sync_wait_s * 1000) - _ANSWERING_MS
+        self._repeats.recall(orders, now_ms=now_ms, unheard_since_ms=None if recovery.clean else since_ms)
+
+    async def add(
+        self,
+        account: Account,
+        service: Service,
+        fields: OrderFields,
+        *,
+        request_id: str | None = None,
+        repeats: str = "allow",
+    ) -> int:
+        """Place an order and give its id; for one that repeats another (`gateway.orders.repeats`), that other's.
 
         Returns once a panel took it or may have, or after `sync_wait_s`. Errors as `Placing.buy`, and NotSold where no
         offer can take the order: nothing was written then.
         """
+        asked = request(account.id, service.id, fields, name=request_id, repeats=repeats)
+        return await self._repeats.once(asked, lambda: self._add(account, service, fields, asked))
+
+    def heard(self, order: int) -> None:
+        """The answer that named this order was written to a customer who was still there."""
+        self._repeats.heard(order)
+
+    async def _add(self, account: Account, service: Service, fields: OrderFields, asked: Request) -> int:
+        if asked.name is not None:  # before anything that may have changed since it was first heard
+            try:
+                order = await self._ledger.heard(account.id, asked.name, asked.fingerprint)
+            except RequestTaken as taken:
+                raise RequestIdTaken from taken
+            if order is not None:
+                return order
         fields = bounded(fields, self._catalog.rules)
         charge = charged(service, fields)
         decision = routed(self._catalog, service, fields, now=self._clock())
@@ -76,6 +114,8 @@ class Orders:
             cancel=service.cancel,
             decision=msgspec.json.encode(decision).decode(),
             first=following(self._catalog, best, fields),
+            fingerprint=asked.fingerprint,
+            request=asked.name,
         )
         purchase = Purchase(new, fields, decision.choices, self._clock() + self._placing_s)
         return await self._placing.buy(purchase, wait_s=self._sync_wait_s)

@@ -117,6 +117,9 @@ class SQLLedger:
     async def place(self, new: NewPlacement) -> Placed:
         return await self._database.write(orders.place(new, self._epoch, self._now_ms()))
 
+    async def heard(self, account: int, request: bytes, fingerprint: bytes) -> int | None:
+        return await self._database.read(requests.heard(account, request, fingerprint, self._now_ms()))
+
     async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | None = None) -> int | None:
         return await self._database.write(orders.settle(attempt, outcome, then, self._epoch, self._now_ms()))
 

@@ -11,9 +11,9 @@ import msgspec
 
 from gateway.cli import output
 from gateway.cli.failure import Exit
-from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
-from gateway.cli.opened import settled
-from gateway.cli.reached import catalog_of, ruled
+from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, rules_option
+from gateway.cli.opened import ledger_at, settled
+from gateway.cli.reached import catalog_of, known, known_ledger, ruled
 from gateway.cli.text import age, shortened
 from gateway.cli.told import cause
 from gateway.money import wire
@@ -36,6 +36,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         answers: whether it answered now; None where it was not asked.
         ms: how long that took.
         why: what went wrong.
+        stopped: why it takes no orders until people have looked; empty = it does.
+        unknown: orders there whose outcome is unknown.
     """
 
     panel: str
@@ -49,6 +51,16 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     answers: bool | None
     ms: int | None
     why: str
+    stopped: str = ""
+    unknown: int = 0
+
+
+class Resumed(msgspec.Struct, frozen=True):
+    """A panel that takes orders again, as --json writes it; `was_stopped_for` is empty where it was not stopped."""
+
+    panel: str
+    was_stopped_for: str
+    done: bool
 
 
 @click.group()
@@ -75,7 +87,7 @@ def list_(*, live: bool, offline: bool, rules: str | None, ledger: str | None, a
         output.document(lines)
     else:
         output.table(
-            output.columns("panel", ">balance", "currency", ">services", ">skipped", ">list", "health"),
+            output.columns("panel", ">balance", "currency", ">services", ">skipped", ">list", ">unknown", "health"),
             [_row(line) for line in lines],
         )
     if any(line.answers is False for line in lines):
@@ -86,6 +98,8 @@ def _row(line: Line) -> tuple[str, ...]:
     health = (
         "not asked" if line.answers is None else f"answers, {line.ms} ms" if line.answers else shortened(line.why, 80)
     )
+    if line.stopped:
+        health = f"{health}; takes no orders: {shortened(line.stopped, 80)}"
     return (
         line.panel,
         f"{line.balance or '?'}{' (low)' if line.low else ''}",
@@ -93,6 +107,7 @@ def _row(line: Line) -> tuple[str, ...]:
         "?" if line.usable is None else str(line.usable),
         "?" if line.skipped is None else str(line.skipped),
         "none" if line.list_age_s is None else f"{age(line.list_age_s)} ago",
+        str(line.unknown or ""),
         health,
     )
 
@@ -102,9 +117,52 @@ async def _lines(settings: Settings, *, live: bool, offline: bool) -> list[Line]
     async with catalog_of(settings, rules, live=live, offline=offline) as looked:
         panels = list(looked.tell().panels.values())
         if offline:
-            return [described(panel, None, None) for panel in panels]
-        with output.progress("asking panels", len(panels)) as step:
-            return list(await asyncio.gather(*(asked(panel, step) for panel in panels)))
+            lines = [described(panel, None, None) for panel in panels]
+        else:
+            with output.progress("asking panels", len(panels)) as step:
+                lines = list(await asyncio.gather(*(asked(panel, step) for panel in panels)))
+    async with known_ledger(settings) as ledger:
+        unknown = await ledger.unknown_counts()
+        return [
+            msgspec.structs.replace(
+                line, stopped=(await ledger.learned(line.panel)).stopped, unknown=unknown.get(line.panel, 0)
+            )
+            for line in lines
+        ]
+
+
+@command.command(cls=Leaf, examples=("panelmux panel resume example", "panelmux panel resume example --dry-run"))
+@click.argument("name")
+@dry_run_option
+@rules_option
+@ledger_option
+@json_option
+def resume(*, name: str, dry_run: bool, rules: str | None, ledger: str | None, as_json: bool) -> None:
+    """Let a panel take orders again that was stopped because something there could not be explained.
+
+    Look first: `panelmux order list --unknown`, and the panel's own list of our orders. A running gateway hears of it
+    within seconds.
+    """
+    settings = settled(rules=rules, ledger=ledger)
+    known(name, ruled(settings))
+    why = asyncio.run(_resume(settings, name, dry_run=dry_run))
+    if as_json:
+        output.document(Resumed(name, why, done=bool(why) and not dry_run))
+    elif not why:
+        output.say(f"{name}: it is not stopped")
+    elif dry_run:
+        output.say(f"would let {name} take orders again; it was stopped for: {why}")
+    else:
+        output.facts([("resumed", name), ("was stopped for", why)])
+
+
+async def _resume(settings: Settings, name: str, *, dry_run: bool) -> str:
+    """Why it was stopped; empty where it was not."""
+    async with ledger_at(settings.ledger) as opened:
+        why = (await opened.learned(name)).stopped
+        if why and not dry_run:
+            await opened.learn(name, stopped="")
+    return why
 
 
 async def asked(panel: Panel, step: Callable[[], None] = lambda: None) -> Line:

@@ -52,6 +52,7 @@ class Reconcile:
         self._looking = Looking(ledger, catalog, placing, readings, metrics, clock=clock, now_ms=now_ms)
         self._anchoring = Anchoring(ledger, readings, every_s=anchor_s, clock=clock)
         self._wishing = Wishing(ledger, catalog, self._looking, clock=clock, now_ms=now_ms)
+        self._stopped: set[str] = set()  # panels that, by the ledger, take no orders
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -99,8 +100,14 @@ class Reconcile:
 
     async def _resumed(self, panel: Panel) -> None:
         """People may have said, from another process, that a panel takes orders again."""
-        if panel.stop_for:
-            panel.stop_for = (await self._ledger.learned(panel.name)).stopped
+        if not panel.stop_for:
+            return
+        if (await self._ledger.learned(panel.name)).stopped:
+            self._stopped.add(panel.name)
+        elif panel.name in self._stopped:  # else the ledger has not heard of it yet
+            self._stopped.discard(panel.name)
+            panel.stop_for = ""
+            _log.warning("panel", panel=panel.name, outcome="resumed")
 
     async def _safely(self, panel: str, work: Callable[[], Awaitable[object]]) -> int:
         """Do it; one answer that nobody foresaw must not end the following of all orders."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import random
 import sys
 import warnings
@@ -46,6 +47,7 @@ def silenced() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+            gc.collect()  # here, and not in the middle of somebody else's test
     finally:
         structlog.configure(**before)
         sys.unraisablehook = hook

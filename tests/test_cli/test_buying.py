@@ -14,7 +14,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.rules import load
 from gateway.shared import InProcess
 from providers import PROVIDERS
-from tests.test_cli.shell import Shell, Site
+from tests.test_cli.shell import Shell, Site, placed
 
 
 def test_panels_are_listed_with_balance_services_and_health(selling: Shell) -> None:
@@ -71,6 +71,27 @@ def test_services_are_found_by_words_in_any_order(selling: Shell) -> None:
     assert "\x1b" not in table
     assert "[31m[red]" in table
     assert "alpha/102 0.20" in table
+
+
+def test_a_stopped_panel_says_why_until_people_let_it_go_on(selling: Shell) -> None:
+    assert selling.run("panel", "resume", "alpha").exit_code == Exit.UNREACHABLE, "there is no ledger yet"
+
+    async def work(opened: Ledger) -> None:
+        await placed(opened)
+        await opened.learn("alpha", stopped="money is gone that no order took")
+
+    selling.keep(work)
+    line = next(line for line in selling.json("panel", "list", "--offline") if line["panel"] == "alpha")
+    assert (line["stopped"], line["unknown"]) == ("money is gone that no order took", 1)
+    assert "takes no orders: money is gone that no order took" in selling.run("panel", "list", "--offline").stdout
+    assert "would let alpha take orders again" in selling.run("panel", "resume", "alpha", "--dry-run").stderr
+    assert selling.json("panel", "resume", "alpha") == {
+        "panel": "alpha",
+        "was_stopped_for": "money is gone that no order took",
+        "done": True,
+    }
+    assert selling.run("panel", "resume", "alpha").stderr == "alpha: it is not stopped\n"
+    assert "did you mean alpha?" in selling.run("panel", "resume", "alfa").stderr
 
 
 def test_rows_of_one_panel_are_searched(selling: Shell) -> None:

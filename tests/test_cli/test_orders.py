@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gateway.__main__ import panelmux
 from gateway.cli.failure import Exit
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, NewPlacement, Next
+from gateway.ledger.records import Accepted, NewPlacement, Next, Untracked
 from providers.base import OrderStatus, Status
 from tests.test_cli.shell import Shell, Site, placed
 
@@ -215,9 +215,12 @@ def test_what_was_not_placed_is_given_back_with_a_reason(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ((), "say one of --bind REMOTE_ID and --not-placed"),
-        (("--bind", "1", "--not-placed"), "say one of --bind REMOTE_ID and --not-placed"),
+        ((), "say one of --bind REMOTE_ID, --not-placed, --failover and --refund"),
+        (("--bind", "1", "--not-placed"), "say one of --bind REMOTE_ID, --not-placed, --failover and --refund"),
         (("--not-placed",), "--not-placed needs --reason"),
+        (("--refund",), "--refund needs --reason"),
+        (("--failover",), "--failover needs --reason"),
+        (("--failover", "--refund", "--reason", "r"), "say one of"),
         (("--not-placed", "--reason", "  "), "--not-placed needs --reason"),
         (("--not-placed", "--reason", "r"), "nobody to ask; say --yes"),
     ],
@@ -260,3 +263,81 @@ def test_what_the_gateway_learned_meanwhile_stands(shell: Shell, monkeypatch: py
     (attempt,) = shell.json("order", "show", str(order))["attempts"]
     assert (attempt["outcome"], attempt["remote_id"]) == ("accepted", "4711")
     assert shell.json("account", "list")[0]["balance"] == "98.50"
+
+
+def test_the_short_list_says_how_old_what_is_at_risk_and_why(shell: Shell) -> None:
+    async def work(opened: Ledger) -> tuple[int, int]:
+        first, second = await placed(opened), await placed(opened, panel="beta")
+        [one], [other] = await opened.attempts(first), await opened.attempts(second)
+        await opened.looked(one.id, why="several ids there fit it: people have to look", next_ms=None, evidence="{}")
+        await opened.settle(other.id, Untracked())
+        return first, second
+
+    first, second = shell.keep(work)
+    lines = {line["id"]: line for line in shell.json("order", "list", "--unknown")}
+    assert (lines[first]["unknown"], lines[first]["untracked"], lines[first]["at_risk"]) == (True, False, "1.00")
+    assert (lines[second]["unknown"], lines[second]["untracked"]) == (False, True)
+    assert lines[first]["age_s"] < 60
+    shown = shell.run("order", "list", "--unknown")
+    assert "several ids there fit it" in shown.stdout
+    assert "untracked" in shown.stdout
+    assert shown.stderr == "2 orders, 2.00 at risk; panelmux order show ORDER lays the evidence out\n"
+    assert "Pending (untracked)" in shell.run("order", "list").stdout
+
+
+def test_what_an_attempt_cost_and_the_customer_paid_goes_back_whatever_became_of_it(shell: Shell) -> None:
+    order = shell.keep(placed)
+    resolve = ("order", "resolve", str(order), "--refund", "--reason", "the customer is a friend")
+    looked = shell.run(*resolve, "--dry-run")
+    assert looked.exit_code == 0
+    assert "its cost 1.00 is ours" in looked.stderr
+    assert "1.50 goes back to the account; the order is Canceled" in looked.stderr
+    done = shell.json(*resolve, "--yes")
+    assert (done["outcome"], done["refunded"], done["done"]) == ("untracked", "1.50", True)
+    shown = shell.json("order", "show", str(order))
+    assert (shown["status"], shown["charge"], shown["refunded"]) == ("Canceled", "1.50", "1.50")
+    given = next(event for event in shown["events"] if event["what"] == "given_back")
+    assert given["evidence"]["reason"] == "the customer is a friend"
+    again = shell.run(*resolve, "--yes")
+    assert (again.exit_code, again.stderr) == (
+        Exit.FAILED,
+        f"order {order}: all of its money is back already, or was never taken\n",
+    )
+    account = shell.keep(lambda opened: opened.account("shop"))
+    assert (account.available, account.held) == (100, 0)
+    assert shell.keep(lambda opened: opened.totals()).wrong == ()
+
+
+def test_a_bought_order_is_refunded_too_and_found_ones_are_bound_later(selling: Shell, site: Site) -> None:
+    async def work(opened: Ledger) -> tuple[int, int]:
+        accepted, untracked = await placed(opened, unknown=False), await placed(opened)
+        [attempt] = await opened.attempts(untracked)
+        await opened.settle(attempt.id, Untracked())
+        return accepted, untracked
+
+    accepted, untracked = selling.keep(work)
+    looked = selling.run("order", "resolve", str(accepted), "--refund", "--reason", "r", "--dry-run")
+    assert "alpha goes on with it" in looked.stderr
+    assert (
+        selling.json("order", "resolve", str(accepted), "--refund", "--reason", "r", "--yes")["outcome"] == "accepted"
+    )
+    for word in ("--not-placed", "--failover"):
+        refused = selling.run("order", "resolve", str(untracked), word, "--reason", "r", "--yes")
+        assert refused.exit_code == Exit.FAILED
+        assert "the evidence says that the panel took it: --bind REMOTE_ID, or --refund" in refused.stderr
+    hint = selling.run("order", "show", str(untracked)).stderr
+    assert "under an id that is not known" in hint
+    bound = selling.json("order", "resolve", str(untracked), "--bind", bought(site), "--yes")
+    assert bound["outcome"] == "accepted"
+
+
+def test_a_failover_is_left_to_the_gateway(shell: Shell) -> None:
+    order = shell.keep(placed)
+    resolve = ("order", "resolve", str(order), "--failover", "--reason", "support says they have no such order")
+    looked = shell.run(*resolve, "--dry-run")
+    assert "the gateway does it in" in looked.stderr
+    done = shell.json(*resolve, "--yes")
+    assert (done["outcome"], done["done"]) == ("failover", True)
+    [wish] = shell.keep(lambda opened: opened.wishes())
+    assert (wish.order, wish.what, wish.reason) == (order, "failover", "support says they have no such order")
+    assert wish.by.startswith("operator ")

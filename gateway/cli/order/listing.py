@@ -1,6 +1,9 @@
 """panelmux order list."""
 
 import asyncio
+import time
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import click
@@ -10,7 +13,7 @@ from gateway.cli import output
 from gateway.cli.account import by_name
 from gateway.cli.leaf import Leaf, json_option, ledger_option
 from gateway.cli.opened import ledger_at, settled
-from gateway.cli.text import moment, shortened
+from gateway.cli.text import age, moment, shortened
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import AttemptState, Order
 from gateway.money import wire
@@ -23,6 +26,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         quantity: units of one run; `runs`: how many runs a drip-feed has, else None.
         unknown: whether the panel took the order is open.
+        untracked: the panel took it, under an id that is not known.
+        age_s: seconds since the attempt of which that is said; `at_risk` what it may have taken of our money there, in
+            the rules' currency; `why` the last look for evidence settled nothing. None and "" for all others.
         charge: what it has taken so far, less what was given back, as customers see it.
         panel: the one asked last.
     """
@@ -35,6 +41,10 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     runs: int | None
     status: str
     unknown: bool
+    untracked: bool
+    age_s: int | None
+    at_risk: str | None
+    why: str
     charge: str
     refunded: str
     remains: int
@@ -54,6 +64,7 @@ class _Word(click.Choice[str]):
         return super().convert("Canceled" if str(value).lower() == "cancelled" else value, param, ctx)
 
 
+_OPEN: Final = frozenset({AttemptState.UNKNOWN, AttemptState.UNTRACKED})
 _SOME: Final = 50
 _ALL: Final = 10_000
 
@@ -69,7 +80,11 @@ _ALL: Final = 10_000
     help="Only orders that stand so.",
 )
 @click.option("--account", metavar="NAME", help="Only this account's.")
-@click.option("--unknown", is_flag=True, help="Only orders that a panel may have taken and did not confirm.")
+@click.option(
+    "--unknown",
+    is_flag=True,
+    help="Only orders that a panel may have taken and did not confirm: how old, what is at risk, why they are open.",
+)
 @click.option("--limit", type=click.IntRange(1, _ALL), help="The newest so many.  [default: 50; all unknown ones]")
 @ledger_option
 @json_option
@@ -84,6 +99,9 @@ def list_(
     if as_json:
         output.document(lines)
         return
+    if unknown:
+        _print_unknown(lines)
+        return
     output.table(
         output.columns(
             ">order", "account", ">service", "link", ">quantity", "status", ">charge", ">remains", "panel", "created"
@@ -95,7 +113,7 @@ def list_(
                 str(line.service),
                 shortened(line.link, 40),
                 f"{line.quantity} x{line.runs}" if line.runs else str(line.quantity),
-                f"{line.status} (unknown)" if line.unknown else line.status,
+                _standing(line),
                 line.charge,
                 str(line.remains),
                 line.panel,
@@ -103,8 +121,38 @@ def list_(
             )
             for line in lines
         ],
-        empty="no such order" if status or account else "none" if unknown else "no order yet",
+        empty="no such order" if status or account else "no order yet",
     )
+
+
+def _print_unknown(lines: Sequence[Line]) -> None:
+    """The short list: what people have to look at, and what it may cost."""
+    output.table(
+        output.columns(">order", "account", "panel", "service", "link", ">age", ">at risk", "outcome", "why"),
+        [
+            (
+                str(line.id),
+                line.account,
+                line.panel,
+                str(line.service),
+                shortened(line.link, 40),
+                age(line.age_s or 0),
+                line.at_risk or "",
+                "untracked" if line.untracked else "unknown",
+                shortened(line.why or "no look for evidence yet", 90),
+            )
+            for line in lines
+        ],
+        empty="none",
+    )
+    if lines:
+        at_risk = sum((Decimal(line.at_risk or 0) for line in lines), Decimal(0))
+        output.say(f"{len(lines)} orders, {wire(at_risk)} at risk; panelmux order show ORDER lays the evidence out")
+
+
+def _standing(line: Line) -> str:
+    mark = " (unknown)" if line.unknown else " (untracked)" if line.untracked else ""
+    return line.status + mark
 
 
 async def _lines(ledger: str, status: str | None, account: str | None, unknown: bool, limit: int) -> list[Line]:
@@ -121,6 +169,7 @@ async def _lines(ledger: str, status: str | None, account: str | None, unknown: 
 
 async def _line(ledger: Ledger, order: Order, account: str) -> Line:
     attempts = await ledger.attempts(order.id)
+    open_ = next((one for one in attempts if one.state in _OPEN), None)
     return Line(
         id=order.id,
         account=account,
@@ -129,7 +178,11 @@ async def _line(ledger: Ledger, order: Order, account: str) -> Line:
         quantity=order.quantity,
         runs=_runs(order),
         status=order.status.value,
-        unknown=any(attempt.state is AttemptState.UNKNOWN for attempt in attempts),
+        unknown=open_ is not None and open_.state is AttemptState.UNKNOWN,
+        untracked=open_ is not None and open_.state is AttemptState.UNTRACKED,
+        age_s=None if open_ is None else max(0, int(time.time() - open_.created_ms / 1000)),
+        at_risk=None if open_ is None else wire(open_.cost),
+        why="" if open_ is None else open_.why,
         charge=wire(order.charge - order.refunded),
         refunded=wire(order.refunded),
         remains=order.remains,

@@ -187,7 +187,12 @@ def _print(order: Order, account: str, attempts: Sequence[Attempt], events: Sequ
     if any(attempt.state is AttemptState.UNKNOWN for attempt in attempts):
         output.say(
             f"the panel may have taken it: look there, then panelmux order resolve {order.id} "
-            "--bind REMOTE_ID, or --not-placed --reason TEXT"
+            "--bind REMOTE_ID, or --not-placed, --failover or --refund with --reason TEXT"
+        )
+    elif any(attempt.state is AttemptState.UNTRACKED for attempt in attempts):
+        output.say(
+            f"the panel took it, under an id that is not known: look there, then panelmux order resolve {order.id} "
+            "--bind REMOTE_ID, or --refund --reason TEXT"
         )
 
 

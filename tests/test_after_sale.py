@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.ledger.records import LedgerBusy
+from gateway.ledger.records import Accepted, LedgerBusy
 from gateway.reconcile import Reconcile
 from gateway.rules.model import Publish, Rules
 from providers.errors import Unanswered
@@ -288,13 +288,30 @@ async def test_a_cancel_that_was_taken_note_of_is_an_event_and_no_refund(shop: S
     assert Decimal((await shop.call("status", order=order))["charge"]) > 0
 
 
-async def test_a_cancel_while_the_panel_is_down_is_refused_for_now(shop: Shop) -> None:
+async def test_a_cancel_is_kept_while_the_panel_is_down_and_told_to_it_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order = await shop.bought()
-    shop.box.stop_listening()
-    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": LATER}]
+    shop.box.faults = "status:silence, cancel:1:http_before=502"
+    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": 1}]
+    assert "cancel_asked" not in await shop.events(order)
+    monkeypatch.setattr("gateway.reconcile.wishing._FIRST_MS", 0)
+
+    async def told() -> bool:
+        return "cancel_asked" in await shop.events(order)
+
+    await until(told)
+    assert shop.box.sends["cancel"] == 2
+    shop.box.faults = ""
+    await shop.becomes(order, "Canceled")
+
+    async def forgotten() -> bool:
+        return not await shop.selling.gateway.ledger.wishes()
+
+    await until(forgotten)
 
 
-async def test_a_cancel_the_panel_tells_nothing_of_is_refused_for_now(
+async def test_a_cancel_the_panel_tells_nothing_of_is_asked_for_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = await shop.bought()
@@ -303,7 +320,53 @@ async def test_a_cancel_the_panel_tells_nothing_of_is_refused_for_now(
         return {}
 
     monkeypatch.setattr(shop.selling.gateway.panels["p1"].provider, "cancel", nothing)
+    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": 1}]
+    [wish] = await shop.selling.gateway.ledger.wishes()
+    assert (wish.order, wish.what, wish.by, wish.told) == (order, "cancel", "account shop", 0)
+
+
+async def test_a_cancel_that_cannot_be_kept_is_refused_for_now(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = await shop.bought()
+
+    async def busy(*_: object, **__: object) -> None:
+        raise LedgerBusy("disk full")
+
+    monkeypatch.setattr(shop.selling.gateway.ledger, "wish", busy)
     assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": LATER}]
+    assert shop.box.sends["cancel"] == 0
+
+
+async def test_a_cancel_of_an_order_whose_outcome_is_unknown_waits_until_it_is_known(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.reconcile.wishing._FIRST_MS", 0)
+    shop.box.faults = "add:http_after=502"
+    order = await shop.bought()
+    shop.box.faults = "status:silence"
+    ledger = shop.selling.gateway.ledger
+    assert await shop.call("cancel", orders=order) == [{"order": order, "cancel": 1}]
+    assert shop.box.sends["cancel"] == 0, "nobody knows its id there"
+    [attempt] = await ledger.attempts(order)
+    await ledger.settle(attempt.id, Accepted(remote_id=str(shop.box.journal[0].remote_id)))
+
+    async def told() -> bool:
+        return "cancel_asked" in await shop.events(order)
+
+    await until(told)
+
+
+async def test_a_refill_is_followed_though_nobody_asks(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.reconcile.refilling._EVERY_MS", 0)
+    order = await shop.completed()
+    shop.box.faults = "refill_status:1:http_before=502, refill_status:2:error_before=no"
+    refill = int((await shop.call("refill", order=order))["refill"])
+    account = await shop.selling.gateway.ledger.account("shop")
+    assert account is not None
+
+    async def completed() -> bool:
+        return (await shop.selling.gateway.ledger.refills(account.id, [refill]))[refill].status == "Completed"
+
+    await until(completed)
 
 
 async def test_a_cancel_the_panel_refuses_is_refused(shop: Shop) -> None:

@@ -11,7 +11,7 @@ import structlog
 from gateway.catalog import Catalog
 from gateway.errors import Busy
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account, LedgerBusy, LedgerError, Live, Order, Refill
+from gateway.ledger.records import Account, LedgerBusy, LedgerError, Live, Order, Refill, Wish
 from gateway.panels import Panel
 from providers.base import BATCH, FINISHED, REFILL_ENDED, OrderStatus, RefillStatus, Requested
 from providers.errors import ProviderError, Unanswered
@@ -190,7 +190,10 @@ class Requests:
                 return
 
     async def cancel(self, account: Account, ids: Sequence[int]) -> Mapping[int, str | None]:
-        """Ask the panels to cancel; None = requested. Only a later status says that it came to pass, and refunds."""
+        """Keep the wish, and tell the panels; None = requested. Only a later status says that it came to pass.
+
+        A panel that cannot be asked now, or is not known yet to have the order, is told of it later.
+        """
         orders = await self._ledger.orders(account.id, ids)
         answers: dict[int, str | None] = {}
         asked: dict[int, _Canceling] = {}
@@ -199,18 +202,31 @@ class Requests:
             if not order.cancel or order.status in FINISHED:
                 answers[order.id] = _NO_CANCEL
             else:
-                answers[order.id] = _LATER  # unless a panel says better
                 able.append(order)
-        for panel, group in await self._by_panel(able):
+        groups = await self._by_panel(able)
+        wishes = await self._wished(account, able)
+        answers |= {order.id: None if order.id in wishes else _LATER for order in able}
+        for panel, group in groups:
             asked |= {live.order: known for live in group if (known := self._asked_lately(live.order)) is not None}
-            fresh = [live for live in group if live.order not in asked]
+            fresh = [live for live in group if live.order not in asked and live.order in wishes]
             if fresh:
-                task = self._begun(self._cancel_at(panel, fresh))
+                task = self._begun(self._cancel_at(panel, {live: wishes[live.order] for live in fresh}))
                 asked |= dict.fromkeys([live.order for live in fresh], task)
                 self._canceling |= {live.order: (self._clock(), task) for live in fresh}
         for order_id, task in asked.items():
             answers[order_id] = (await asyncio.shield(task)).get(order_id, _LATER)
         return answers
+
+    async def _wished(self, account: Account, orders: Iterable[Order]) -> Mapping[int, Wish]:
+        """The wishes to cancel that could be kept, by order."""
+        by = f"account {account.name}"
+        wishes = {}
+        for order in orders:
+            try:
+                wishes[order.id] = await self._ledger.wish(order.id, "cancel", by=by, reason="")
+            except LedgerError as error:
+                _log.warning("cancel", order=order.id, outcome="not_written", why=str(error))
+        return wishes
 
     def _asked_lately(self, order: int) -> _Canceling | None:
         """Who passes a cancel of this order on, or did so a moment ago and was heard: it is not passed on twice."""
@@ -223,25 +239,27 @@ class Requests:
             return None
         return task
 
-    async def _cancel_at(self, panel: Panel, group: Sequence[Live]) -> Mapping[int, str | None]:
+    async def _cancel_at(self, panel: Panel, group: Mapping[Live, Wish]) -> Mapping[int, str | None]:
         began = self._clock()
         try:
             replies = await panel.provider.cancel([live.remote_id for live in group])
         except ProviderError as error:
             panel.noted("cancel", error, self._clock() - began)
-            _log.warning("cancel", panel=panel.name, outcome="failed", why=error.what)
-            return {live.order: _LATER for live in group}
+            _log.warning("cancel", panel=panel.name, outcome="failed", why=error.what, then="it is told again later")
+            return dict.fromkeys([live.order for live in group])
         panel.noted("cancel", None, self._clock() - began)
         answers: dict[int, str | None] = {}
-        for live in group:
+        for live, wish in group.items():
             reply = replies.get(live.remote_id)
-            answers[live.order] = _LATER if reply is None else _NO_CANCEL
-            if isinstance(reply, Requested):
-                answers[live.order] = None
-                try:
+            answers[live.order] = None if reply is None or isinstance(reply, Requested) else _NO_CANCEL
+            try:
+                if isinstance(reply, Requested):
                     await self._ledger.cancel_asked(live.order, "{}")
-                except LedgerError as error:
-                    _log.warning("cancel", order=live.order, outcome="not_written", why=str(error))
+                    await self._ledger.wish_told(wish.id)
+                elif reply is not None:
+                    await self._ledger.wish_done(wish.id)
+            except LedgerError as error:
+                _log.warning("cancel", order=live.order, outcome="not_written", why=str(error))
         return answers
 
     async def _by_panel(self, orders: Iterable[Order]) -> Sequence[tuple[Panel, Sequence[Live]]]:

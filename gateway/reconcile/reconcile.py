@@ -18,6 +18,7 @@ from gateway.reconcile.anchoring import Anchoring
 from gateway.reconcile.completing import Completing
 from gateway.reconcile.looking import Looking
 from gateway.reconcile.reading import Readings
+from gateway.reconcile.refilling import Refilling
 from gateway.reconcile.tracking import Tracking
 from gateway.reconcile.wishing import Wishing
 from providers.base import BATCH
@@ -51,6 +52,7 @@ class Reconcile:
         readings = Readings(ledger, self._tracking, clock=clock, now_ms=now_ms)
         self._looking = Looking(ledger, catalog, placing, readings, metrics, clock=clock, now_ms=now_ms)
         self._anchoring = Anchoring(ledger, readings, every_s=anchor_s, clock=clock)
+        self._refilling = Refilling(ledger, clock=clock, now_ms=now_ms)
         self._wishing = Wishing(ledger, catalog, self._looking, clock=clock, now_ms=now_ms)
         self._stopped: set[str] = set()  # panels that, by the ledger, take no orders
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,6 +91,7 @@ class Reconcile:
             if not learned or learned < BATCH:
                 await self._safely(panel.name, lambda: self._looking.look(panel))
                 await self._safely(panel.name, lambda: self._anchoring.anchor(panel))
+                await self._safely(panel.name, lambda: self._refilling.ask(panel))
                 await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
 
     async def _wish(self) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 import structlog
@@ -17,6 +18,8 @@ from providers.base import BATCH, FINISHED, Requested
 from providers.errors import ProviderError
 
 _log = structlog.get_logger()
+
+_FIRST_MS: Final = 15_000  # so long it is the customer's own call that tells the panel
 
 
 class Wishing:
@@ -44,7 +47,7 @@ class Wishing:
                 await self._ledger.wish_done(wish.id)
             elif wish.what == "failover":
                 await self._fail_over(wish)
-            elif not wish.told:
+            elif not wish.told and self._now_ms() - wish.at_ms >= _FIRST_MS:
                 live = (await self._ledger.live([wish.order])).get(wish.order)
                 if live is not None:
                     cancels[live.panel].append((wish, live))

@@ -33,6 +33,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "Orders": {
         "order": "What was bought, how it went, and what an unknown outcome really was.",
     },
+    "Keeping": {
+        "ledger": "The durable record: is it right, a copy of it, and the way back.",
+    },
 }
 """Every command with its one line. The lines stand here so that --help imports none of them; a test compares."""
 

@@ -1,5 +1,6 @@
 """How a command ends: its exit codes, and the failure that carries one."""
 
+import sys
 from enum import IntEnum
 from typing import Self
 
@@ -33,6 +34,20 @@ class Failure(click.ClickException):
     def __init__(self, message: str, code: Exit = Exit.FAILED) -> None:
         super().__init__(message)
         self.code = code
+
+
+def confirmed(command: str, *, yes: bool) -> None:
+    """Ask the person whether to do what was just told; a failure where they say no, or nobody is there to ask."""
+    if yes:
+        return
+    if not _is_terminal():
+        raise Failure(f"{command}: nobody to ask; say --yes, or --dry-run to look only", Exit.MISUSE)
+    if not click.confirm("Do it?", err=True):
+        raise Failure(f"{command}: nothing was done")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> Failure:

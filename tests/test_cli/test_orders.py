@@ -238,7 +238,7 @@ def test_on_a_terminal_resolving_asks_first(
     shell: Shell, monkeypatch: pytest.MonkeyPatch, answer: str, code: Exit
 ) -> None:
     order = shell.keep(placed)
-    monkeypatch.setattr(sys.modules["gateway.cli.order.resolve"], "_is_terminal", lambda: True)
+    monkeypatch.setattr(sys.modules["gateway.cli.failure"], "_is_terminal", lambda: True)
     args = ["order", "resolve", str(order), "--not-placed", "--reason", "r"]
     result = CliRunner().invoke(panelmux, args, input=answer, env=shell.environ)
     assert result.exit_code == code
@@ -253,10 +253,10 @@ def test_what_the_gateway_learned_meanwhile_stands(shell: Shell, monkeypatch: py
         (attempt,) = await opened.attempts(order)
         await opened.settle(attempt.id, Accepted(remote_id="4711"))
 
-    def confirmed(*, yes: bool) -> None:
+    def confirmed(_command: str, *, yes: bool) -> None:
         shell.keep(learned)
 
-    monkeypatch.setattr(sys.modules["gateway.cli.order.resolve"], "_confirm", confirmed)
+    monkeypatch.setattr(sys.modules["gateway.cli.order.resolve"], "confirmed", confirmed)
     result = shell.run("order", "resolve", str(order), "--not-placed", "--reason", "r")
     assert result.exit_code == Exit.FAILED
     assert result.stderr.splitlines()[-1].startswith("ledger: ")

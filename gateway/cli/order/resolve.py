@@ -2,7 +2,6 @@
 
 import asyncio
 import getpass
-import sys
 import time
 from collections.abc import Sequence
 from decimal import Decimal
@@ -12,7 +11,7 @@ import click
 import msgspec
 
 from gateway.cli import output
-from gateway.cli.failure import Exit, Failure
+from gateway.cli.failure import Failure, confirmed
 from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, rules_option, yes_option
 from gateway.cli.opened import ledger_at, settled
 from gateway.cli.order.show import known
@@ -115,7 +114,9 @@ def resolve(
     for line in found.plan:
         output.say(line)
     if not dry_run:
-        _confirm(yes=yes)  # between two loops: waiting for a person stops neither Ctrl-C nor the ledger
+        confirmed(
+            "order resolve", yes=yes
+        )  # between two loops: a person who thinks stops neither Ctrl-C nor the ledger
         asyncio.run(_settle(settings, found, word))
     resolved = _resolved(found, word, done=not dry_run)
     if as_json:
@@ -261,19 +262,6 @@ def _refunded(order: Order, attempt: Attempt) -> list[str]:
         return [f"→ {back} goes back to the account; the order is Canceled here, and {attempt.panel} goes on with it"]
     plan = [f"→ {back} goes back to the account; the order is Canceled"]
     return [f"→ the attempt counts as bought, at an id not known: its cost {wire(attempt.cost)} is ours", *plan]
-
-
-def _confirm(*, yes: bool) -> None:
-    if yes:
-        return
-    if not _is_terminal():
-        raise Failure("order resolve: nobody to ask; say --yes, or --dry-run to look only", Exit.MISUSE)
-    if not click.confirm("Do it?", err=True):
-        raise Failure("order resolve: nothing was done")
-
-
-def _is_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 async def _settle(settings: Settings, found: Found, word: Word) -> None:

@@ -28,7 +28,9 @@ _CHANGE = """
     UPDATE orders SET status = ?, charge = ?, refunded = ?, sold = ?, start_count = ?, remains = ?, runs = ?,
                       posts = ?, expiry = ?, children = ?, updated_ms = ?
     WHERE id = ?"""
-_LAST = "SELECT COALESCE(MAX(id), 0) FROM attempt"
+_LAST = """
+    SELECT MAX(COALESCE((SELECT MAX(id) FROM attempt), 0),
+               COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'last_attempt'), 0))"""
 
 _STATUSES: Final = {status.value: status for status in OrderStatus}
 _STATES: Final = {state.value: state for state in AttemptState}

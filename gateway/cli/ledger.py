@@ -1,0 +1,232 @@
+"""panelmux ledger: the durable record as a whole."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import click
+import msgspec
+
+from gateway import ledger as ledgers
+from gateway.cli import output
+from gateway.cli.failure import Exit, confirmed
+from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, yes_option
+from gateway.cli.opened import ledger_at, settled
+from gateway.ledger.lock import Lock
+from gateway.ledger.reports import Replay, Totals
+from gateway.ledger.sqlite import backup as copies
+from gateway.money import wire
+from gateway.settings import beside_ledger, sqlite_path
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """A ledger added up and told anew, as --json writes it.
+
+    Attributes:
+        attempts: by state.
+        books: balances, in the ledger's currency.
+        replayed: orders told anew from their history; `older` began before histories kept enough to do so.
+        wrong: what does not agree, in words.
+    """
+
+    currency: str | None
+    orders: int
+    attempts: Mapping[str, int]
+    entries: int
+    sum: str
+    books: Mapping[str, str]
+    replayed: int
+    older: int
+    wrong: tuple[str, ...]
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A backup, as --json writes it. `pepper` is what must be kept with it: without it no key is known."""
+
+    file: str
+    bytes: int
+    pepper: str
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restore did, or would, as --json writes it.
+
+    Attributes:
+        unknown: attempts that people have to look at.
+        followed: open orders whose panels are asked how they stand.
+        missing_orders: ids that customers hold and the backup lacks, the first 20; None = nobody knows.
+        aside: where the ledger that was replaced is now.
+    """
+
+    orders: int
+    unknown: int
+    followed: int
+    missing: int | None
+    missing_orders: tuple[int, ...] | None
+    missing_topups: int | None
+    aside: str
+    done: bool
+
+
+@click.group()
+def command() -> None:
+    """The durable record: is it right, a copy of it, and the way back."""
+
+
+@command.command(cls=Leaf, examples=("panelmux ledger check", "panelmux ledger check --json"))
+@ledger_option
+@json_option
+def check(*, ledger: str | None, as_json: bool) -> None:
+    """Add everything up, and tell every order anew from its history; the gateway may run. Ends with 5 if it is wrong.
+
+    Every transfer sums to zero, every balance is the sum of its entries, every hold belongs to an open order, nothing
+    is given back above its charge, and each order and its attempts are what their history says.
+    """
+    checked = asyncio.run(_check(settled(ledger=ledger).ledger))
+    if as_json:
+        output.document(checked)
+    else:
+        _print(checked)
+    if checked.wrong:
+        raise click.exceptions.Exit(Exit.FINDINGS)
+
+
+async def _check(url: str) -> Checked:
+    async with ledger_at(url) as opened:
+        with output.progress("adding up, telling anew", 2) as step:
+            totals: Totals = await opened.totals()
+            step()
+            replay: Replay = await opened.replayed()
+            step()
+        currency = await opened.currency()
+    return Checked(
+        currency=currency,
+        orders=totals.orders,
+        attempts=totals.attempts,
+        entries=totals.entries,
+        sum=wire(totals.sum),
+        books={name: wire(balance) for name, balance in totals.books.items()},
+        replayed=replay.orders,
+        older=replay.older,
+        wrong=(*totals.wrong, *replay.wrong),
+    )
+
+
+def _print(checked: Checked) -> None:
+    attempts = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in sorted(checked.attempts.items()))
+    older = f"; {checked.older} began before histories kept enough" if checked.older else ""
+    output.facts(
+        [
+            ("orders", str(checked.orders)),
+            ("attempts", attempts or "none"),
+            ("entries", f"{checked.entries}, their sum is {checked.sum}"),
+            ("histories", f"{checked.replayed} orders told anew{older}"),
+            *(
+                (name, f"{balance} {checked.currency or ''}".rstrip())
+                for name, balance in sorted(checked.books.items())
+            ),
+        ]
+    )
+    for line in checked.wrong:
+        output.say(f"wrong: {line}")
+    output.say(f"{len(checked.wrong)} things are wrong" if checked.wrong else "all of it agrees")
+
+
+@command.command(
+    cls=Leaf, examples=("panelmux ledger backup /backups/monday.db", "panelmux ledger backup monday.db --json")
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@ledger_option
+@json_option
+def backup(*, file: Path, ledger: str | None, as_json: bool) -> None:
+    """Copy the ledger into one FILE, whole and checked; the gateway may run. No file is replaced."""
+    url = settled(ledger=ledger).ledger
+    with _bar("copying") as watch:
+        size = copies.backup(sqlite_path(url), file, watch)
+    kept = Kept(file=str(file), bytes=size, pepper=str(beside_ledger(url, ".pepper")))
+    if as_json:
+        output.document(kept)
+        return
+    output.facts([("backup", kept.file), ("size", f"{size} bytes")])
+    output.say(f"keep {kept.pepper} with it, where that is what keys are hashed with: without it no key is known")
+
+
+@command.command(
+    cls=Leaf,
+    examples=("panelmux ledger restore /backups/monday.db --dry-run", "panelmux ledger restore /backups/monday.db"),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@yes_option
+@dry_run_option
+@ledger_option
+@json_option
+def restore(*, file: Path, yes: bool, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+    """Put a backup in the ledger's place, and open again what cannot be known since. The gateway must be stopped.
+
+    The ledger that was there is kept beside it. Ids given since the backup are not given again. Attempts that were open
+    then wait for people: none is bought again. What is done is shown first, and asked about.
+    """
+    url = settled(ledger=ledger).ledger
+    path = sqlite_path(url).resolve()
+    lock = Lock(url)
+    if not dry_run:
+        lock.take()  # also while a person thinks: a gateway that starts meanwhile would sell from what is replaced
+    try:
+        restored = copies.foreseen(file, path, ledgers.now_ms())
+        _tell(restored)
+        if not dry_run:
+            confirmed("ledger restore", yes=yes)
+            with _bar("restoring") as watch:
+                restored = copies.restore(file, path, ledgers.now_ms(), watch)
+    finally:
+        lock.give_back()
+    missing = restored.missing
+    if as_json:
+        output.document(
+            Restored(
+                orders=restored.orders,
+                unknown=restored.reopened.unknown,
+                followed=restored.reopened.followed,
+                missing=None if missing is None else missing.count,
+                missing_orders=None if missing is None else missing.orders,
+                missing_topups=None if missing is None else missing.topups,
+                aside=restored.aside,
+                done=not dry_run,
+            )
+        )
+    elif not dry_run:
+        output.facts([("restored", str(path)), ("kept aside", restored.aside or "there was none")])
+        output.say("start the gateway, then panelmux order list --unknown")
+
+
+def _tell(foreseen: copies.Restored) -> None:
+    again = foreseen.reopened
+    output.say(f"the backup has {foreseen.orders} orders; it takes the ledger's place, which is kept beside it")
+    output.say(
+        f"→ {again.followed} open orders are followed; {again.unknown} attempts are unknown, and wait for people"
+    )
+    missing = foreseen.missing
+    if missing is None:
+        output.say("→ what was placed since cannot be read: those ids are unknown here, and are not given again")
+        return
+    some = ", ".join(map(str, missing.orders)) + (" …" if missing.count > len(missing.orders) else "")
+    output.say(f"→ {missing.count} orders placed since are not in it{': ' if some else ''}{some}")
+    if missing.topups:
+        output.say(f"→ {missing.topups} top-ups since are not in it")
+
+
+@contextlib.contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is as long as the work turns out to be."""
+    with contextlib.ExitStack() as shown:
+        step: Callable[[], None] | None = None
+
+        def watch(left: int, pages: int) -> None:
+            nonlocal step
+            if step is None:
+                step = shown.enter_context(output.progress(what, -(-pages // copies.PAGES)))
+            step()
+            del left
+
+        yield watch

@@ -1,0 +1,86 @@
+"""What a ledger that comes out of a backup has to forget, and to open again.
+
+Whatever happened since the backup is not in it. Ids that were given since must not be given again: customers hold
+them, and panels know some. What panels were found to do since, and our money there, is not known any more. And an
+attempt that was open then may have ended in any way since: only people can say, so nothing is bought for it again.
+"""
+
+from typing import Final
+
+import msgspec
+
+from gateway.ledger.records import LedgerError
+from gateway.ledger.sql import ids, meta, orders
+from gateway.ledger.sql.work import Work
+
+JUMP: Final = 1_000_000
+"""Ids left out where nobody knows how many were given since."""
+
+WHY: Final = "it was open in a backup that was restored: people have to look"
+
+_COUNTERS = "SELECT name, value FROM counter"
+_RAISE = "UPDATE counter SET value = ? WHERE name = ?"
+_LAST = "SELECT COALESCE(MAX(id), 0) FROM attempt"
+_FORGET_READINGS = "DELETE FROM reading"
+_FORGET_PANELS = "UPDATE panel SET highest = NULL, rising = 0, foreign_answers = NULL, proven = 0"
+_FORGET_FLOORS = "UPDATE attempt SET floor = NULL, why = ? WHERE state = 'unknown' OR state = 'untracked'"
+_DROP_WISHES = "UPDATE wish SET done_ms = ? WHERE what = 'failover' AND done_ms IS NULL"
+_TELL = """
+    INSERT INTO event (order_id, attempt, at_ms, what, evidence)
+    SELECT a.order_id, a.id, ?, 'restored', '{}' FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
+    WHERE a.state IN ('unknown', 'untracked')
+       OR (a.state = 'accepted' AND a.passed_on = 0 AND o.status NOT IN ('Completed', 'Partial', 'Canceled'))
+    ORDER BY a.id"""
+_OPEN = "SELECT COUNT(*) FROM attempt WHERE state = 'unknown'"
+_FOLLOWED = """
+    SELECT COUNT(*) FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
+    WHERE a.state = 'accepted' AND a.passed_on = 0 AND o.status NOT IN ('Completed', 'Partial', 'Canceled')"""
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """The highest numbers that a ledger has given."""
+
+    order: int
+    refill: int
+    attempt: int
+    epoch: int
+
+
+class Reopened(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restored ledger starts with: `unknown` attempts, and `followed`, whose panels are asked how they stand."""
+
+    unknown: int
+    followed: int
+
+
+def given() -> Work[Given]:
+    counters: dict[str, int] = dict((yield _COUNTERS, ()))
+    [(attempt,)] = yield _LAST, ()
+    epoch = yield from meta.number("epoch")
+    return Given(order=counters.get("order", 0), refill=counters.get("refill", 0), attempt=attempt, epoch=epoch)
+
+
+def reopen(replaced: Given | None, now_ms: int) -> Work[Reopened]:
+    """Make a ledger out of a backup fit to be sold from. `replaced`: what the one before it had given, if known."""
+    mine = yield from given()
+    yield from meta.put("restored_order", mine.order)
+    for name, value, other in (
+        ("order", mine.order, None if replaced is None else replaced.order),
+        ("refill", mine.refill, None if replaced is None else replaced.refill),
+    ):
+        above = value + JUMP if other is None else max(value, other)
+        if above > ids.LAST:
+            raise LedgerError(f"{name}: no ids are left above {value} for what a restored ledger gives")
+        yield _RAISE, (above, name)
+    yield from meta.put("last_attempt", max(mine.attempt, 0 if replaced is None else replaced.attempt) + JUMP)
+    yield from meta.put("epoch", max(mine.epoch, 0 if replaced is None else replaced.epoch))
+    yield from meta.put("clean_stop", 0)
+    yield from orders.recover(now_ms)
+    yield _FORGET_READINGS, ()
+    yield _FORGET_PANELS, ()
+    yield _FORGET_FLOORS, (WHY,)
+    yield _DROP_WISHES, (now_ms,)
+    yield _TELL, (now_ms,)
+    [(unknown,)] = yield _OPEN, ()
+    [(followed,)] = yield _FOLLOWED, ()
+    return Reopened(unknown=unknown, followed=followed)

@@ -1,0 +1,98 @@
+"""The ledger as a whole: check, backup, restore."""
+
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+
+from gateway.cli.failure import Exit
+from gateway.ledger.lock import Lock
+from gateway.ledger.protocol import Ledger
+from tests.test_cli.shell import Shell, placed
+
+
+def test_a_ledger_that_is_right_says_so(shell: Shell) -> None:
+    shell.keep(placed)
+    checked = shell.json("ledger", "check")
+    assert (checked["orders"], checked["attempts"], checked["sum"], checked["replayed"], checked["wrong"]) == (
+        1,
+        {"unknown": 1},
+        "0.00",
+        1,
+        [],
+    )
+    assert Decimal(checked["books"]["held:1"]) == Decimal("1.5")
+    shown = shell.run("ledger", "check")
+    assert (shown.exit_code, shown.stderr) == (Exit.GOOD, "all of it agrees\n")
+    assert "1 orders told anew" in shown.stdout
+
+
+def test_a_ledger_that_was_tampered_with_is_found_out(shell: Shell) -> None:
+    order = shell.keep(placed)
+    with sqlite3.connect(shell.folder / "panelmux.db") as db:
+        db.execute("UPDATE account SET available = available + 1, topups = topups - 1")
+        db.execute("UPDATE orders SET status = 'Completed' WHERE id = ?", (order,))
+    db.close()
+    found = shell.run("ledger", "check")
+    assert found.exit_code == Exit.FINDINGS
+    assert "wrong: account 1: available is" in found.stderr
+    assert f"wrong: order {order}: its history tells" in found.stderr
+    assert len(shell.json("ledger", "check", code=Exit.FINDINGS)["wrong"]) >= 3
+
+
+def test_a_backup_is_put_back_after_a_yes(shell: Shell) -> None:
+    first = shell.keep(placed)
+    kept = shell.folder / "kept.db"
+    made = shell.json("ledger", "backup", str(kept))
+    assert made == {"file": str(kept), "bytes": kept.stat().st_size, "pepper": f"{shell.folder}/panelmux.db.pepper"}
+    assert shell.run("ledger", "backup", str(kept)).exit_code == Exit.FAILED
+
+    async def more(opened: Ledger) -> int:
+        await opened.topup(1, Decimal(5), "more")
+        return await placed(opened, link="https://x.example/later")
+
+    second = shell.keep(more)
+    looked = shell.run("ledger", "restore", str(kept), "--dry-run")
+    assert looked.exit_code == Exit.GOOD
+    assert f"1 orders placed since are not in it: {second}" in looked.stderr
+    assert "1 top-ups since are not in it" in looked.stderr
+    asked = shell.run("ledger", "restore", str(kept))
+    assert asked.exit_code == Exit.MISUSE
+    assert "nobody to ask" in asked.stderr
+    assert len(shell.json("order", "list")) == 2
+    done = shell.json("ledger", "restore", str(kept), "--yes")
+    assert (done["orders"], done["unknown"], done["missing_orders"], done["done"]) == (1, 1, [second], True)
+    assert Path(done["aside"]).exists()
+    assert [line["id"] for line in shell.json("order", "list", "--unknown")] == [first]
+    assert "people have to look" in shell.run("order", "list", "--unknown").stdout
+    assert shell.json("ledger", "check")["wrong"] == []
+
+
+def test_a_ledger_that_is_sold_from_is_not_replaced(shell: Shell) -> None:
+    shell.keep(placed)
+    kept = shell.folder / "kept.db"
+    shell.run("ledger", "backup", str(kept))
+    lock = Lock(shell.ledger)
+    lock.take()
+    try:
+        refused = shell.run("ledger", "restore", str(kept), "--yes")
+        assert refused.exit_code == Exit.UNREACHABLE
+        assert "sells from this ledger already" in refused.stderr
+        assert shell.run("ledger", "restore", str(kept), "--dry-run").exit_code == Exit.GOOD
+    finally:
+        lock.give_back()
+
+
+def test_a_backup_that_is_none_is_told(shell: Shell) -> None:
+    shell.keep(placed)
+    refused = shell.run("ledger", "restore", "nowhere.db", "--yes")
+    assert (refused.exit_code, refused.stderr) == (Exit.UNREACHABLE, "ledger: nowhere.db: no such file\n")
+
+
+def test_a_restore_where_there_is_no_ledger(shell: Shell) -> None:
+    shell.keep(placed)
+    kept = shell.folder / "kept.db"
+    shell.run("ledger", "backup", str(kept))
+    (shell.folder / "panelmux.db").unlink()
+    restored = shell.run("ledger", "restore", str(kept), "--yes")
+    assert "what was placed since cannot be read" in restored.stderr
+    assert "there was none" in restored.stdout

@@ -154,11 +154,6 @@ def listed(suspects: Sequence[Suspicion], rows: Sequence[Listed], *, reaches_ms:
     return told
 
 
-def strangers(suspects: Sequence[Suspicion], found: Sequence[Found], gaps: Mapping[int, Gap]) -> tuple[Found, ...]:
-    """Ids that answer as ours and fit no suspect: somebody else orders with the same key."""
-    return tuple(each for each in found if not any(_fits(one, each, gaps[one.attempt.id]) for one in suspects))
-
-
 def _fits(one: Suspicion, found: Found, within: Gap) -> bool:
     if not within.first <= int(found.remote_id) <= within.last:
         return False

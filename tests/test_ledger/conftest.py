@@ -1,4 +1,4 @@
-"""Every ledger there is, empty and open; and none leaves a test with sums that are wrong."""
+"""Every ledger there is, empty and open; and none leaves a test with sums, or histories, that are wrong."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -29,7 +29,8 @@ async def ledger(url: str, clock: Clock) -> AsyncIterator[Ledger]:
     opened = gateway.ledger.ledger(url, now_ms=clock)
     await opened.open()
     yield opened
-    totals = await opened.totals()
+    totals, replay = await opened.totals(), await opened.replayed()
     await opened.close()
     assert totals.wrong == ()
+    assert replay.wrong == (), "its history tells another story"
     assert totals.sum == 0

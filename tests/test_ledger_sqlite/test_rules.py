@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import LedgerError
+from gateway.ledger.records import LedgerError, Unknown, Untracked
 from gateway.ledger.sql import ids
 from gateway.ledger.sqlite.database import SQLite
 from providers.base import OrderStatus
@@ -32,6 +32,78 @@ async def test_a_second_attempt_beside_a_live_one_is_refused_by_the_file_itself(
             "INSERT INTO attempt (order_id, panel, remote_service, state, units, cost, created_ms, settle_ms)"
             " SELECT order_id, 'beta', '1', 'sending', 1, 1, 1, 2 FROM attempt"
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("DELETE FROM attempt", "an attempt stays"),
+        ("DELETE FROM orders", "an order stays"),
+        ("UPDATE attempt SET panel = 'beta'", "stays as it was written"),
+        ("UPDATE attempt SET cost = 1", "stays as it was written"),
+        ("UPDATE attempt SET created_ms = 1", "stays as it was written"),
+        ("UPDATE attempt SET epoch = 9", "stays as it was written"),
+        ("UPDATE orders SET link = 'x'", "stays as it was written"),
+        ("UPDATE orders SET account = 9", "stays as it was written"),
+        ("UPDATE attempt SET state = 'unknown', remote_id = NULL, settled_ms = NULL", "does not go back"),
+        ("UPDATE attempt SET remote_id = 'r2'", "that ended stays ended"),
+        ("UPDATE orders SET sold = 0", "stays so"),
+        ("UPDATE orders SET refunded = -1", "stays so|CHECK"),
+        ("UPDATE orders SET refunded = charge + 1", "CHECK"),
+        ("UPDATE attempt SET state = 'eaten'", "that ended stays ended|CHECK"),
+        ("UPDATE account SET held = -1", "CHECK"),
+    ],
+)
+async def test_what_must_not_be_is_refused_by_the_file_itself(
+    kept: Ledger, path: Path, change: str, words: str
+) -> None:
+    await bought(kept, await funded(kept))
+    with another(path) as other, pytest.raises(sqlite3.IntegrityError, match=words):
+        other.execute(change)
+
+
+@pytest.mark.parametrize("state", ["sending", "not_placed", "refused"])
+async def test_an_untracked_attempt_goes_nowhere_but_to_its_id(kept: Ledger, path: Path, state: str) -> None:
+    placed = await kept.place(placement(await funded(kept)))
+    await kept.settle(sent(placed), Unknown())
+    await kept.settle(sent(placed), Untracked())
+    with another(path) as other, pytest.raises(sqlite3.IntegrityError, match="does not go back"):
+        other.execute("UPDATE attempt SET next_ms = NULL, state = ?", (state,))
+
+
+async def test_a_panels_id_belongs_to_one_attempt(kept: Ledger, path: Path) -> None:
+    account = await funded(kept)
+    await bought(kept, account, "r1")
+    await kept.settle(sent(await kept.place(placement(account))), Unknown())
+    with another(path) as other, pytest.raises(sqlite3.IntegrityError, match=r"attempt\.remote_id"):
+        other.execute("UPDATE attempt SET state = 'accepted', remote_id = 'r1', settled_ms = 1 WHERE state = 'unknown'")
+
+
+@pytest.mark.parametrize(
+    ("damage", "finding"),
+    [
+        ("UPDATE orders SET status = 'Completed'", "status"),
+        ("UPDATE orders SET charge = charge + 1", "charge"),
+        ("UPDATE orders SET remains = 7", "remains"),
+        ("UPDATE attempt SET remote_id = 'r2'", "r2"),
+        ("UPDATE attempt SET state = 'untracked', remote_id = NULL", "untracked"),
+        ("DELETE FROM event WHERE what = 'accepted'", "sold"),
+        ('UPDATE event SET word = \'{"word":"recovered","attempt":1}\' WHERE what = \'accepted\'', "unknown"),
+        ("UPDATE event SET word = '{}' WHERE what = 'accepted'", "cannot be told"),
+    ],
+)
+async def test_an_order_that_is_not_what_its_history_says_is_found(
+    kept: Ledger, path: Path, damage: str, finding: str
+) -> None:
+    placed = await bought(kept, await funded(kept))
+    assert (await kept.replayed()).wrong == ()
+    with another(path) as other:
+        for (trigger,) in other.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            other.execute(f"DROP TRIGGER {trigger}")
+        other.execute(damage)
+    [wrong] = (await kept.replayed()).wrong
+    assert wrong.startswith(f"order {placed.order}: its history ")
+    assert finding in wrong
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from gateway.ledger.records import LedgerError
 from gateway.ledger.reports import Replay, Totals
 from gateway.ledger.sql import lives
@@ -57,13 +59,14 @@ _PANELS = "SELECT name, taken FROM panel ORDER BY name"
 _HISTORIES = """
     SELECT e.order_id, e.word FROM event AS e
     WHERE e.word IS NOT NULL AND e.order_id > ? ORDER BY e.order_id, e.id LIMIT ?"""
+_ALL = "SELECT COUNT(*) FROM orders"
 _PAGE: Final = 5_000
 
 
 def replayed() -> Work[Replay]:
     """Every order told anew from the words of its history, held against what stands in its row."""
     wrong: list[str] = []
-    orders, last, rest = 0, 0, 0
+    orders, last = 0, 0
     while True:
         rows = yield _HISTORIES, (last, _PAGE)
         histories: dict[int, list[str]] = {}
@@ -74,19 +77,19 @@ def replayed() -> Work[Replay]:
         for order, words in histories.items():
             last = order
             if not words[0].startswith('{"word":"begun"'):
-                rest += 1
-                continue
+                continue  # begun before histories kept enough
             orders += 1
             kept = yield from lives.of_order(order)
             try:
                 anew = lives.told_anew(words)
-            except LedgerError as error:
+            except (LedgerError, msgspec.MsgspecError, ValueError) as error:
                 wrong.append(f"order {order}: its history cannot be told: {error}")
                 continue
             if anew != kept.life:
                 wrong.append(f"order {order}: its history tells {lives.difference(anew, kept.life)}")
         if not histories:
-            return Replay(orders=orders, older=rest, wrong=tuple(wrong))
+            [(all_orders,)] = yield _ALL, ()
+            return Replay(orders=orders, older=all_orders - orders, wrong=tuple(wrong))
 
 
 def totals() -> Work[Totals]:

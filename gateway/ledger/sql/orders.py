@@ -34,7 +34,7 @@ _ATTEMPT = """
 _END = """
     UPDATE attempt SET state = ?, remote_id = ?, remote_charge = ?, taken = ?, reason = ?, settled_ms = ?, next_ms = ?
     WHERE id = ?"""
-_OFFER = "SELECT panel, remote_service, remote_cost, settle_ms, floor FROM attempt WHERE id = ?"
+_OFFER = "SELECT panel, remote_cost, settle_ms, floor, taken FROM attempt WHERE id = ?"
 
 _OPEN = "SELECT id, order_id FROM attempt WHERE settled_ms IS NULL AND state = 'sending' ORDER BY id"
 _RECOVER = "UPDATE attempt SET state = 'unknown', next_ms = settle_ms WHERE id = ?"
@@ -136,7 +136,7 @@ def give_back(order: int, back: Decimal, *, ends: bool, evidence: str, now_ms: i
 
 def _end(attempt: int, state: AttemptState, was: AttemptState, outcome: Outcome, now_ms: int) -> Work[None]:
     """Write the outcome, and what it teaches of the panel. An accepted order is asked about at once."""
-    [(panel, _service, remote_cost, settle_ms, floor)] = yield _OFFER, (attempt,)
+    [(panel, remote_cost, settle_ms, floor, before)] = yield _OFFER, (attempt,)
     remote_id = charge = reason = taken = None
     next_ms: int | None = None
     match outcome:
@@ -157,8 +157,8 @@ def _end(attempt: int, state: AttemptState, was: AttemptState, outcome: Outcome,
     except Taken:
         raise RemoteIdTaken(f'attempt {attempt}: another one at its panel has remote id "{remote_id}"') from None
     if state in BOUGHT:
-        counted = _decimal(remote_cost) if was is AttemptState.UNTRACKED else None
-        yield from learned.bought(panel, remote_id, floor, (taken or Decimal(0)) - (counted or Decimal(0)), was)
+        more = (taken or Decimal(0)) - (_decimal(before) or Decimal(0))
+        yield from learned.bought(panel, remote_id, floor, more, was)
 
 
 def _decimal(text: str | None) -> Decimal | None:

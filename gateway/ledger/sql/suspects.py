@@ -78,7 +78,7 @@ def looked(attempt: int, why: str, next_ms: int | None, evidence: str, now_ms: i
 
 def gave_back(attempt: int, arithmetic: str, now_ms: int) -> Work[None]:
     rows = yield _TAKEN, (attempt,)
-    if rows:
+    if rows and Decimal(rows[0][2]):
         [(order, panel, taken)] = rows
         yield _GAVE_BACK, (attempt,)
         yield from learned.took(panel, -Decimal(taken))

@@ -125,7 +125,7 @@ class PassedOn(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag=
 
 
 class GivenBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="given_back"):
-    """People gave money back. `ends`: the order counts as canceled from now on."""
+    """People gave money back. `ends`: all of it, and the order counts as canceled from now on."""
 
     amount: Decimal
     ends: bool = False
@@ -247,6 +247,8 @@ def _given_back(life: Life, word: GivenBack) -> Life:
     refunded = life.refunded + word.amount
     if word.amount < 0 or refunded > life.charge:
         raise WrongState(f"{word.amount} cannot be given back of {life.charge - life.refunded}")
+    if word.ends and refunded != life.charge:
+        raise WrongState(f"an order that ends gives all back, and {life.charge - refunded} would stay")
     status = OrderStatus.CANCELED if word.ends else life.status
     return msgspec.structs.replace(life, refunded=refunded, status=status)
 

@@ -120,7 +120,7 @@ class Ledger(Protocol):
         """At the end of a stop in good order: every answer reached its customer."""
 
     async def give_back(self, order: int, amount: Decimal, *, ends: bool, evidence: str) -> None:
-        """People give a customer money back; `ends` = the order counts as Canceled. WrongState above the charge."""
+        """People give a customer money back; `ends` = all, and the order counts as Canceled; else WrongState."""
 
     async def note(self, order: int, attempt: int | None, what: str, evidence: str) -> None:
         """A line of the order's history that changes nothing."""

@@ -204,6 +204,21 @@ def test_a_rest_of_everything_that_nobody_makes_is_a_cancel() -> None:
     assert (after.status, after.refunded, after.charge) == (OrderStatus.CANCELED, CHARGE, CHARGE)
 
 
+def test_a_rest_that_nobody_makes_takes_back_nothing_that_people_gave() -> None:
+    generous = changed(resting(), GivenBack(amount=Decimal("0.3")))
+    after = changed(
+        generous,
+        partial(10, attempt=2, following=3, panel="gamma"),
+        Settled(attempt=3, outcome=Refused(reason="link"), fail=FAIL),
+    )
+    assert after.refunded == Decimal("0.3")
+
+
+def test_an_order_that_people_end_gives_all_back() -> None:
+    with pytest.raises(WrongState, match="gives all back"):
+        life.after(resting(), GivenBack(amount=Decimal("0.3"), ends=True))
+
+
 def test_what_was_passed_on_is_heard_of_no_more() -> None:
     before = resting()
     assert changed(before, Observed(attempt=1, status=status(OrderStatus.COMPLETED, remains=0))) == before

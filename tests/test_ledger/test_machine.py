@@ -16,10 +16,12 @@ from gateway.ledger.records import (
     Fail,
     Next,
     NotEnough,
+    NotPlaced,
     NotSent,
     Refused,
     RemoteIdTaken,
     Unknown,
+    Untracked,
     WrongState,
 )
 from gateway.money import amount, steps
@@ -33,7 +35,7 @@ FINISHED = {OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED}
 
 @dataclasses.dataclass
 class _Order:
-    """What the model knows of an order; money in steps."""
+    """What the model knows of an order; money in steps. `part` is what its newest attempt is to deliver."""
 
     account: int
     charge: int
@@ -41,28 +43,63 @@ class _Order:
     attempt: int
     panel: str
     remains: int
+    part: int
     state: str = "sending"
+    sold: bool = False
     status: OrderStatus = OrderStatus.PENDING
     refunded: int = 0
 
+    @property
+    def open(self) -> bool:
+        return self.state in {"sending", "unknown"}
+
+    @property
+    def held(self) -> int:
+        return 0 if self.sold else self.charge
+
     def see(self, status: OrderStatus | None, remains: int | None) -> None:
-        if status is None or self.status is OrderStatus.CANCELED:
+        if status is None or (self.status is OrderStatus.CANCELED and status is not OrderStatus.CANCELED):
             return
+        if self.part < self.units:  # another panel made the beginning
+            remains = None if remains is None else max(0, min(remains, self.part))
+            if status is OrderStatus.CANCELED:
+                status, remains = OrderStatus.PARTIAL, remains or self.part
+        if remains is not None:
+            remains = max(0, min(remains, self.units))
         back = 0
         if status is OrderStatus.CANCELED:
-            back = self.charge
+            some = remains is not None and 0 < remains < self.units
+            back = self._worth(remains) if some and remains is not None else self.charge
         elif status is OrderStatus.PARTIAL:
             if remains is None:
-                return
-            back = self.charge * max(0, min(remains, self.units)) // self.units
-        if self.status in FINISHED and back <= self.refunded:
+                if self.status is not OrderStatus.PARTIAL:
+                    return
+            else:
+                back = self._worth(remains)
+        if self.status in FINISHED and (status is OrderStatus.COMPLETED or back <= self.refunded):
+            return
+        if self.status in FINISHED and status is OrderStatus.IN_PROGRESS:
             return
         self.refunded = max(back, self.refunded)
         self.status = status
         if remains is not None:
-            self.remains = max(0, min(remains, self.units))
+            self.remains = remains
         elif status is OrderStatus.COMPLETED:
             self.remains = 0
+
+    def nobody(self) -> None:
+        """No panel makes it, or its rest."""
+        self.state = "failed"
+        if not self.sold:
+            self.status, self.charge = OrderStatus.CANCELED, 0
+            return
+        self.remains = self.part
+        whole = self.part == self.units
+        self.status = OrderStatus.CANCELED if whole else OrderStatus.PARTIAL
+        self.refunded = max(self.refunded, self.charge if whole else self._worth(self.part))
+
+    def _worth(self, units: int) -> int:
+        return self.charge * units // self.units
 
 
 class Machine(RuleBasedStateMachine):
@@ -112,17 +149,23 @@ class Machine(RuleBasedStateMachine):
         placed = self.runner.run(call)
         assert placed.order not in self.orders
         self.available[account] -= charge
-        self.orders[placed.order] = _Order(account, charge, units, sent(placed), "alpha", units)
+        self.orders[placed.order] = _Order(account, charge, units, sent(placed), "alpha", units, units)
+
+    @rule(charge=st.integers(0, 40), units=st.integers(1, 7), remote_id=st.sampled_from("abcdefghij"))
+    def buy(self, charge: int, units: int, remote_id: str) -> None:
+        self.place(2, charge, units)
+        newest = 4 * (len(self.orders) - 1)  # a multiple of four: of all orders, the last
+        self.accept(newest, remote_id, unknown_first=False)
 
     @precondition(lambda self: self.orders)
-    @rule(which=st.integers(0, 99), remote_id=st.sampled_from("abcdef"), unknown_first=st.booleans())
-    def accept(self, which: int, remote_id: str, unknown_first: bool) -> None:
-        order = self._pick(which)
+    @rule(which=st.integers(0, 99), remote_id=st.sampled_from("abcdefghij"), unknown_first=st.booleans())
+    def accept(self, which: int, remote_id: str, *, unknown_first: bool) -> None:
+        order = self._pick(which, "open")
         if unknown_first and order.state == "sending":
-            self.runner.run(self.ledger.settle(order.attempt, Unknown()))
+            self._settle(order, Unknown())
             order.state = "unknown"
         call = self.ledger.settle(order.attempt, Accepted(remote_id=remote_id))
-        if order.state not in {"sending", "unknown"}:
+        if not order.open and order.state != "untracked":
             with pytest.raises(WrongState):
                 self.runner.run(call)
         elif (order.panel, remote_id) in self.taken:
@@ -130,27 +173,43 @@ class Machine(RuleBasedStateMachine):
                 self.runner.run(call)
         else:
             self.runner.run(call)
-            order.state = "accepted"
-            self.sales += order.charge
+            self._sold(order, "accepted")
             self.taken.add((order.panel, remote_id))
 
     @precondition(lambda self: self.orders)
-    @rule(which=st.integers(0, 99), sent=st.booleans(), more=st.booleans())
-    def refuse(self, which: int, sent: bool, more: bool) -> None:
-        order = self._pick(which)
-        outcome = Refused(reason="link") if sent else NotSent()
-        then = Next(panel="beta", remote_service="1", cost=amount(1)) if more else Fail(why="none left")
-        call = self.ledger.settle(order.attempt, outcome, then)
-        if order.state not in {"sending", "unknown"}:
+    @rule(which=st.integers(0, 99), look=st.booleans())
+    def find_untracked(self, which: int, look: bool) -> None:
+        order = self._pick(which, "unknown")
+        if order.state != "unknown":
             with pytest.raises(WrongState):
-                self.runner.run(call)
+                self._settle(order, Untracked())
             return
-        following = self.runner.run(call)
+        if look:
+            self.runner.run(self.ledger.looked(order.attempt, why="w", next_ms=1, evidence="{}"))
+        self._settle(order, Untracked())
+        self._sold(order, "untracked")
+
+    @precondition(lambda self: self.orders)
+    @rule(
+        which=st.integers(0, 99),
+        outcome=st.sampled_from([Refused(reason="link"), NotSent(), NotPlaced()]),
+        more=st.booleans(),
+    )
+    def refuse(self, which: int, outcome: Refused | NotSent | NotPlaced, more: bool) -> None:
+        order = self._pick(which, "open")
+        then = Next(panel="beta", remote_service="1", cost=amount(1)) if more else Fail(why="none left")
+        if not order.open or (isinstance(outcome, NotPlaced) and order.state == "sending"):
+            with pytest.raises(WrongState):
+                self.runner.run(self.ledger.settle(order.attempt, outcome, then))
+            return
+        following = self.runner.run(self.ledger.settle(order.attempt, outcome, then))
         if following is not None:
             order.attempt, order.panel, order.state = following, "beta", "sending"
             return
-        self.available[order.account] += order.charge
-        order.state, order.status, order.charge = "failed", OrderStatus.CANCELED, 0
+        before, held = order.refunded, order.held
+        order.nobody()
+        self.available[order.account] += held + order.refunded - before
+        self.sales -= order.refunded - before
 
     @precondition(lambda self: self.orders)
     @rule(
@@ -159,7 +218,7 @@ class Machine(RuleBasedStateMachine):
         remains=st.none() | st.integers(-2, 9),
     )
     def observe(self, which: int, status: OrderStatus | None, remains: int | None) -> None:
-        order = self._pick(which)
+        order = self._pick(which, "accepted")
         call = self.ledger.observe(order.attempt, told(status, remains=remains), next_ms=None)
         if order.state != "accepted":
             with pytest.raises(WrongState):
@@ -170,6 +229,47 @@ class Machine(RuleBasedStateMachine):
         self.available[order.account] += order.refunded - before
         self.sales -= order.refunded - before
         self.runner.run(call)
+
+    @precondition(lambda self: self.orders)
+    @rule(which=st.integers(0, 99), remains=st.integers(0, 9), canceled=st.booleans())
+    def pass_on(self, which: int, remains: int, canceled: bool) -> None:
+        order = self._pick(which, "accepted")
+        status = OrderStatus.CANCELED if canceled else OrderStatus.PARTIAL
+        rest = remains if 0 < remains <= order.part else order.part if canceled else 0
+        following = Next(panel="beta", remote_service="1", cost=amount(1))
+        call = self.ledger.pass_on(order.attempt, told(status, remains=remains), following, next_ms=None)
+        if order.state != "accepted" or order.status in FINISHED or not rest:
+            with pytest.raises(WrongState):
+                self.runner.run(call)
+            return
+        order.attempt, order.panel, order.state = self.runner.run(call), "beta", "sending"
+        order.part = order.remains = rest
+        order.status = OrderStatus.IN_PROGRESS
+
+    @precondition(lambda self: self.orders)
+    @rule(which=st.integers(0, 99), back=st.integers(0, 40), ends=st.booleans())
+    def give_back(self, which: int, back: int, ends: bool) -> None:
+        order = self._pick(which, "sold")
+        id = next(id for id, one in self.orders.items() if one is order)
+        call = self.ledger.give_back(id, amount(back), ends=ends, evidence="{}")
+        if not order.sold or order.refunded + back > order.charge or (ends and order.refunded + back < order.charge):
+            with pytest.raises(WrongState):
+                self.runner.run(call)
+            return
+        self.runner.run(call)
+        order.refunded += back
+        self.available[order.account] += back
+        self.sales -= back
+        if ends:
+            order.status = OrderStatus.CANCELED
+
+    def _settle(self, order: _Order, outcome: Unknown | Untracked) -> None:
+        self.runner.run(self.ledger.settle(order.attempt, outcome))
+
+    def _sold(self, order: _Order, state: str) -> None:
+        if not order.sold:
+            self.sales += order.charge
+        order.sold, order.state = True, state
 
     @rule()
     def restart(self) -> None:
@@ -185,21 +285,23 @@ class Machine(RuleBasedStateMachine):
         totals = self.runner.run(self.ledger.totals())
         assert totals.wrong == ()
         assert totals.sum == 0
+        assert self.runner.run(self.ledger.replayed()).wrong == ()
         assert totals.orders == len(self.orders)
         books = {name: steps(balance) for name, balance in totals.books.items()}
         assert (books["sales"], books["topups"]) == (self.sales, self.topups)
         for account, available in self.available.items():
-            held = sum(
-                o.charge for o in self.orders.values() if o.account == account and o.state in {"sending", "unknown"}
-            )
+            held = sum(o.held for o in self.orders.values() if o.account == account)
             assert (books.get(f"available:{account}", 0), books.get(f"held:{account}", 0)) == (available, held)
         for listed in self.runner.run(self.ledger.list_orders(limit=1000)):
             order = self.orders[listed.id]
             assert (listed.status, listed.remains) == (order.status, order.remains)
             assert (steps(listed.charge), steps(listed.refunded)) == (order.charge, order.refunded)
 
-    def _pick(self, which: int) -> _Order:
-        return list(self.orders.values())[which % len(self.orders)]
+    def _pick(self, which: int, state: str) -> _Order:
+        """One of the orders in that state, three times in four, if there are any; else any."""
+        fitting = [one for one in self.orders.values() if one.state == state or getattr(one, state, False)]
+        among = fitting if fitting and which % 4 else list(self.orders.values())
+        return among[which // 4 % len(among)]
 
 
 @pytest.mark.parametrize("kind", LEDGERS)
@@ -208,5 +310,5 @@ def test_any_order_of_calls_leaves_what_the_model_has(kind: str) -> None:
         def __init__(self) -> None:
             super().__init__(kind)
 
-    few = settings(max_examples=50, stateful_step_count=12, deadline=None, database=None)
+    few = settings(max_examples=200, stateful_step_count=30, deadline=None, database=None)
     run_state_machine_as_test(Here, settings=few)

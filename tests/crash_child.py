@@ -1,11 +1,12 @@
-"""A gateway that kills itself at a chosen step of placing an order. Run as a program by the crash tests.
+"""A gateway that kills or stops itself at a chosen step of placing an order. Run as a program by the crash tests.
 
-    python -m tests.crash_child LEDGER_FOLDER WHERE STEP PANEL_URL…
+    python -m tests.crash_child LEDGER_FOLDER WHERE STEP SIGNAL PANEL_URL…
 
-WHERE names the coroutine that is stepped: `request` (the customer's call) or `purchase` (the task that buys). Every
-time it is about to go on, and every time it has come to a wait, counts as one step: so every await in it, and in all
-that it awaits, is a step, the libraries' own included. At STEP the process gets SIGKILL. It prints its URL and key
-first, and the number of steps counted when a placing ends alive.
+WHERE names the coroutine that is stepped: `request` (the customer's call), `flight` (what identical calls share) or
+`purchase` (the task that buys). Every time it is about to go on, and every time it has come to a wait, counts as one
+step: so every await in it, and in all that it awaits, is a step, the libraries' own included. At STEP the process gets
+SIGNAL: SIGKILL, or SIGSTOP, and then it has half a second to send; 0 is no step. It prints its URL and key first, and
+the number of steps counted when a placing ends alive.
 """
 
 import asyncio
@@ -25,14 +26,16 @@ from gateway.rules.model import Route, Rules, Service
 from tests.running import panel, settings
 
 T = TypeVar("T")
+PATIENCE_S = 0.5  # how long after its intent a gateway that gets SIGSTOP may send
 
 
 class Stepped:
     """A coroutine that is walked step by step, and not past the last one."""
 
-    def __init__(self, walked: Coroutine[Any, Any, Any], last: int) -> None:
+    def __init__(self, walked: Coroutine[Any, Any, Any], last: int, end: signal.Signals) -> None:
         self._walked = walked
         self._last = last
+        self._end = end
         self._step = 0
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -54,7 +57,7 @@ class Stepped:
     def _count(self) -> None:
         self._step += 1
         if self._step == self._last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._end)
 
 
 def rules(urls: list[str]) -> Rules:
@@ -64,22 +67,30 @@ def rules(urls: list[str]) -> Rules:
     return Rules(panels=panels, services={1: Service(routes=routes)})
 
 
-async def main(folder: str, where: str, step: int, urls: list[str]) -> None:
+async def main(folder: str, where: str, step: int, end: signal.Signals, urls: list[str]) -> None:
     logs.configure("console", [], level=logging.ERROR)
-    place, add = Placing._place, Orders.add
+    place, add, flight = Placing._place, Orders.add, Orders._add
 
     async def stepped_place(self: Placing, purchase: Purchase) -> None:
-        await Stepped(place(self, purchase), step)
+        await Stepped(place(self, purchase), step, end)
 
     async def stepped_add(self: Orders, *arguments: Any, **named: Any) -> int:
-        order: int = await Stepped(add(self, *arguments, **named), step)
+        order: int = await Stepped(add(self, *arguments, **named), step, end)
         return order
 
-    if where == "purchase":
-        Placing._place = stepped_place  # type: ignore[method-assign]
-    else:
-        Orders.add = stepped_add  # type: ignore[method-assign]
-    async with Gateway(settings(Path(folder)), rules(urls)) as gateway:
+    async def stepped_flight(self: Orders, *arguments: Any) -> int:
+        order: int = await Stepped(flight(self, *arguments), step, end)
+        return order
+
+    match where:
+        case "purchase":
+            Placing._place = stepped_place  # type: ignore[method-assign]
+        case "flight":
+            Orders._add = stepped_flight  # type: ignore[method-assign,assignment]
+        case "request":
+            Orders.add = stepped_add  # type: ignore[method-assign]
+    more = {"send_s": PATIENCE_S} if end is signal.SIGSTOP else {}
+    async with Gateway(settings(Path(folder), **more), rules(urls)) as gateway:
         account = await gateway.ledger.account("shop")
         assert account is not None
         await gateway.catalog.until_ready()
@@ -92,4 +103,4 @@ async def main(folder: str, where: str, step: int, urls: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:]))
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), signal.Signals[sys.argv[4]], sys.argv[5:]))

@@ -82,10 +82,13 @@ class Looking:
         *,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        uptime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
         self._placing = placing
+        self._uptime = uptime
+        self._since: dict[str, dict[int, float]] = {}  # by panel and suspect: when it was first seen
         self._readings = readings
         self._metrics = metrics
         self._clock = clock
@@ -97,7 +100,12 @@ class Looking:
         all_there = await self._ledger.suspicions(panel.name)
         panel.unknown = sum(one.attempt.state is AttemptState.UNKNOWN for one in all_there)
         now = self._now_ms()
-        due = [one for one in all_there if one.attempt.next_ms is not None and one.attempt.next_ms <= now]
+        self._see(panel.name, all_there)
+        due = [
+            one
+            for one in all_there
+            if one.attempt.next_ms is not None and one.attempt.next_ms <= now and self.arrived(one.attempt)
+        ]
         if not due or not panel.readable(self._clock()):
             return False
         learned = await self._ledger.learned(panel.name)
@@ -107,6 +115,19 @@ class Looking:
         if settled:
             panel.unknown = (await self._ledger.unknown_counts()).get(panel.name, 0)
         return bool(settled)
+
+    def _see(self, panel: str, there: Sequence[Suspicion]) -> None:
+        before, now = self._since.get(panel, {}), self._uptime()
+        self._since[panel] = {one.attempt.id: before.get(one.attempt.id, now) for one in there}
+
+    def arrived(self, attempt: Attempt) -> bool:
+        """Whether what was sent has arrived by now, or never will: by a clock that nobody can put forward.
+
+        A process that found the attempt at its start waits for the whole window again.
+        """
+        since = self._since.get(attempt.panel, {}).get(attempt.id)
+        window_ms = attempt.settle_ms - attempt.created_ms
+        return since is not None and (self._uptime() - since) * 1000 >= window_ms
 
     async def _anchored(self, weighing: Weighing, there: Mapping[int, Attempt], settled: Sequence[Attempt]) -> None:
         """Where one set alone explains what is gone, and all of it is settled now, the reading is agreed.

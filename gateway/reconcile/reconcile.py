@@ -43,6 +43,7 @@ class Reconcile:
         idle_s: float = _IDLE_S,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        uptime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
@@ -50,7 +51,7 @@ class Reconcile:
         completing = Completing(ledger, catalog, placing, clock=clock)
         self._tracking = Tracking(ledger, completing, status_s=status_s, clock=clock, now_ms=now_ms)
         readings = Readings(ledger, self._tracking, clock=clock, now_ms=now_ms)
-        self._looking = Looking(ledger, catalog, placing, readings, metrics, clock=clock, now_ms=now_ms)
+        self._looking = Looking(ledger, catalog, placing, readings, metrics, clock=clock, now_ms=now_ms, uptime=uptime)
         self._anchoring = Anchoring(ledger, readings, every_s=anchor_s, clock=clock)
         self._refilling = Refilling(ledger, clock=clock, now_ms=now_ms)
         self._wishing = Wishing(ledger, catalog, self._looking, clock=clock, now_ms=now_ms)

@@ -163,6 +163,7 @@ class World:
             idle_s=30.0,
             clock=loop.time,
             now_ms=now_ms,
+            uptime=loop.time,
         )
         await recovered(ledger, None)
         await reconcile.start()

@@ -69,6 +69,7 @@ class Reconcile:
             panel.unknown = unknown.get(panel.name, 0)
             panel.stop_for = (await self._ledger.learned(panel.name)).stopped
             if panel.stop_for:
+                self._stopped.add(panel.name)
                 _log.error("panel", panel=panel.name, outcome="stopped", why=panel.stop_for)
         self._tasks = [
             asyncio.create_task(self._follow(panel), name=f"track {panel.name}")

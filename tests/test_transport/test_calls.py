@@ -231,3 +231,21 @@ async def test_an_answer_that_breaks_its_reader_proves_nothing() -> None:
     async with RawPanel(answer(status=429)) as panel, transport(panel.url) as line:
         with pytest.raises(Unanswered, match="ZeroDivisionError"):
             await line.send("add", ORDER, acted=lambda _: bool(1 // 0))
+
+
+async def test_the_last_moment_before_the_first_byte_is_asked_and_its_no_sends_nothing() -> None:
+    asked = 0
+
+    def no() -> str | None:
+        nonlocal asked
+        asked += 1
+        return "too late"
+
+    async with RawPanel(answer("{}"), answer("{}")) as panel, transport(panel.url) as line:
+        await line.send("add", ORDER, last_check=lambda: None)
+        with pytest.raises(Unsent, match="too late"):
+            await line.send("add", ORDER, last_check=no)
+        await panel.gone()
+    assert asked == 1, "a write that its own check stops is not tried again"
+    assert len(panel.requests) == 1
+    assert panel.connections == 1, "the warm connection was at hand, and not a byte went over it"

@@ -155,16 +155,33 @@ def listed(suspects: Sequence[Suspicion], rows: Sequence[Listed], *, reaches_ms:
 
 
 def _fits(one: Suspicion, found: Found, within: Gap) -> bool:
+    """Whether an id that answers as ours can be this order, by all that the panel says of it."""
     if not within.first <= int(found.remote_id) <= within.last:
         return False
-    told, expected = found.status, one.attempt.remote_cost
-    returned = told.status in {OrderStatus.CANCELED, OrderStatus.PARTIAL}  # its charge may be what is left of it
-    if told.charge is not None and expected is not None and not returned:
-        finest = Decimal(1).scaleb(min(int(told.charge.as_tuple().exponent), 0))
-        if abs(told.charge - expected) > max(finest, expected * _SHARE):
-            return False
-    untouched = told.status is OrderStatus.PENDING and told.remains is not None and told.remains > 0
-    return not untouched or told.remains == one.attempt.units
+    told, units = found.status, one.attempt.units
+    if told.remains is not None and told.remains > units:
+        return False
+    if told.status is OrderStatus.PENDING and told.remains is not None and 0 < told.remains < units:
+        return False
+    return _costs(told, one.attempt.remote_cost, units)
+
+
+def _costs(told: Status, expected: Decimal | None, units: int) -> bool:
+    """Whether the charge that a panel tells is that of an order of so many units that was to take `expected`.
+
+    Of an order that it gave money back for, it may tell all of the charge, or what is left of it.
+    """
+    if told.charge is None or expected is None:
+        return True
+    finest = Decimal(1).scaleb(min(int(told.charge.as_tuple().exponent), 0))
+    near = max(finest, expected * _SHARE)
+    if told.status not in {OrderStatus.CANCELED, OrderStatus.PARTIAL}:
+        return abs(told.charge - expected) <= near
+    if told.remains is None:
+        return told.charge <= expected + near
+    left = expected * (units - told.remains) / units if units else expected
+    may_be = [expected, left] if told.status is OrderStatus.PARTIAL else [expected, left, Decimal(0)]
+    return any(abs(told.charge - cost) <= near for cost in may_be)
 
 
 def _ways(fitting: Mapping[int, tuple[str, ...]]) -> Sequence[Mapping[int, str]] | None:

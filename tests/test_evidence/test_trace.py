@@ -75,6 +75,10 @@ def test_the_only_id_that_fits_is_it() -> None:
         found(99),  # outside
         found(105, "1.03"),  # another price
         found(105, remains=99),  # another quantity
+        found(105, remains=101, status=OrderStatus.IN_PROGRESS, word="In progress"),  # more than was ordered
+        found(105, "2.6", status=OrderStatus.PARTIAL, word="Partial", remains=39),  # more than it was to take
+        found(105, "0.5", status=OrderStatus.PARTIAL, word="Partial", remains=39),  # neither all nor what is left
+        found(105, "1.5", status=OrderStatus.CANCELED, word="Canceled", remains=None),
     ],
 )
 def test_an_id_that_does_not_fit_is_not_it(other: Found) -> None:
@@ -87,7 +91,11 @@ def test_an_id_that_does_not_fit_is_not_it(other: Found) -> None:
         found(105, None),
         found(105, "1.02"),  # two of a hundred
         found(105, "0", status=OrderStatus.CANCELED, word="Canceled"),  # its money came back
+        found(105, "0", status=OrderStatus.CANCELED, word="Canceled", remains=0),
         found(105, "0.4", status=OrderStatus.PARTIAL, word="Partial", remains=60),
+        found(105, "1", status=OrderStatus.PARTIAL, word="Partial", remains=60),  # it tells all of the charge
+        found(105, "0.4", status=OrderStatus.CANCELED, word="Canceled", remains=60),
+        found(105, "0.4", status=OrderStatus.PARTIAL, word="Partial", remains=None),
         found(105, status=OrderStatus.IN_PROGRESS, word="In progress", remains=40),
         found(105, remains=None),
     ],

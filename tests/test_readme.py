@@ -1,9 +1,11 @@
 """What README.md says is there, and what is there README.md says."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
+import click
 import pytest
 
 from gateway.__main__ import SECTIONS
@@ -30,6 +32,21 @@ def test_no_setting_is_made_up() -> None:
 @pytest.mark.parametrize("command", [name for section in SECTIONS.values() for name in section])
 def test_every_command_is_named(command: str) -> None:
     assert f"`panelmux {command}" in README
+
+
+@pytest.mark.parametrize(
+    ("group", "command"),
+    [
+        (name, sub)
+        for section in SECTIONS.values()
+        for name in section
+        if isinstance(group := import_module(f"gateway.cli.{name}").command, click.Group)
+        for sub in group.commands
+    ],
+)
+def test_every_command_of_a_group_is_named(group: str, command: str) -> None:
+    rows = [line for line in README.splitlines() if line.startswith(f"| `panelmux {group} ")]
+    assert any(re.search(rf"\b{command}\b", row) for row in rows)
 
 
 @pytest.mark.parametrize("action", sorted(set(get_args(Action)) - {"orders"}))  # which no customer has

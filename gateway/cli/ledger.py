@@ -211,9 +211,8 @@ def _tell(foreseen: copies.Restored) -> None:
         output.say("→ what was placed since cannot be read: those ids are unknown here, and are not given again")
         return
     some = ", ".join(map(str, missing.orders)) + (" …" if missing.count > len(missing.orders) else "")
-    output.say(f"→ {missing.count} orders placed since are not in it{': ' if some else ''}{some}")
-    if missing.topups:
-        output.say(f"→ {missing.topups} top-ups since are not in it")
+    placed = f"{missing.count} ({some})" if some else str(missing.count)
+    output.say(f"→ not in it: orders placed since: {placed}; top-ups since: {missing.topups}")
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ def weigh(gone: Decimal, suspects: Sequence[Suspicion], *, unit: Decimal, strict
     for attempt, cost in costs.items():
         if alone and words[attempt] is Funds.NOT_CHARGED and cost >= _STEPS * unit:
             words[attempt] = Funds.PROVED
-    why = f"{sums}; {len(sets)} set{'s' * (len(sets) != 1)} explain it"
+    why = f"{sums}; {'1 set explains' if len(sets) == 1 else f'{len(sets)} sets explain'} it"
     return Weighed(words, explained=True, why=why, gone=sets[0] if len(sets) == 1 else None)
 
 

@@ -52,7 +52,7 @@ def test_what_only_one_set_explains_is_charged() -> None:
     weighed = weigh(Decimal("0.7"), [suspect(1, "0.7"), suspect(2, "0.4")], unit=FIVE, strict=True)
     assert weighed.words == {1: Funds.CHARGED, 2: Funds.PROVED}
     assert weighed.gone == (1,)
-    assert "0.7 gone; open: 0.7, 0.4; 1 set explain it" in weighed.why
+    assert "0.7 gone; open: 0.7, 0.4; 1 set explains it" in weighed.why
 
 
 def test_two_of_one_price_cannot_be_told_apart() -> None:

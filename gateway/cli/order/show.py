@@ -66,6 +66,10 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[Happening, ...]
 
 
+class _Reasoned(msgspec.Struct):
+    why: str = ""
+
+
 @click.command(cls=Leaf, examples=("panelmux order show 23501", "panelmux order show 23501 --json"))
 @click.argument("id", type=click.IntRange(min=1))
 @ledger_option
@@ -128,6 +132,14 @@ def _seen(attempt: Attempt, events: Sequence[Event]) -> str:
     return told[-1] if told else "{}"
 
 
+def _because(evidence: str) -> str:
+    """The reason that the evidence gives; where it gives none, all of it."""
+    try:
+        return msgspec.json.decode(evidence, type=_Reasoned).why or said(evidence)
+    except msgspec.MsgspecError:
+        return said(evidence)
+
+
 def _try(attempt: Attempt, events: Sequence[Event]) -> Try:
     return Try(
         id=attempt.id,
@@ -173,7 +185,7 @@ def _print(order: Order, account: str, attempts: Sequence[Attempt], events: Sequ
                 attempt.state.value,
                 attempt.remote_id or "",
                 wire(attempt.cost),
-                attempt.why or attempt.reason or said(_seen(attempt, events)),
+                attempt.why or attempt.reason or _because(_seen(attempt, events)),
                 moment(attempt.created_ms),
             )
             for attempt in attempts

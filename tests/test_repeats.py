@@ -264,9 +264,10 @@ class Memory:
 async def test_an_answer_not_heard_is_kept_for_two_minutes() -> None:
     memory = Memory()
     assert await memory.add() == 1
-    memory.now += 119
-    assert await memory.add() == 1
-    memory.now += 2
+    for _ in range(3):  # from the last one, which may not have been heard either
+        memory.now += 119
+        assert await memory.add() == 1
+    memory.now += 121
     assert await memory.add() == 2
 
 

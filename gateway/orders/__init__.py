@@ -16,7 +16,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, NewPlacement, Order, RequestTaken
 from gateway.ledger.reports import Recovery
 from gateway.metrics import Metrics
-from gateway.orders.repeats import Repeats, Request, request
+from gateway.orders.repeats import UNHEARD_S, Repeats, Request, request
 from gateway.orders.requests import Requests
 from gateway.placing import Placing, Purchase, bounded, charged, following, routed
 from gateway.routing import Decision
@@ -26,7 +26,6 @@ from providers.service_types import OrderFields
 _log = structlog.get_logger()
 
 _RECALLED_MS: Final = 24 * 3_600_000  # how far back a start remembers what was ordered
-_ANSWERING_MS: Final = 2_000  # how long an answer may be on its way after it was ready
 
 
 class Orders:
@@ -57,10 +56,13 @@ class Orders:
         self._turned_away: set[int] = set()  # services that orders are turned away from at present
 
     async def recall(self, recovery: Recovery) -> None:
-        """At a start: know what was ordered of late; after a stop in no good order, whose answer may be lost."""
+        """At a start: know what was ordered of late.
+
+        After a stop in no good order nobody knows which of the last answers were heard.
+        """
         now_ms = self._now_ms()
         orders = await self._ledger.recent(now_ms - _RECALLED_MS)
-        since_ms = recovery.last_ms - int(self._sync_wait_s * 1000) - _ANSWERING_MS
+        since_ms = recovery.last_ms - int((self._sync_wait_s + UNHEARD_S) * 1000)
         self._repeats.recall(orders, now_ms=now_ms, unheard_since_ms=None if recovery.clean else since_ms)
 
     async def add(

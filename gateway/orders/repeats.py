@@ -24,7 +24,9 @@ from gateway.ledger.records import Recent
 from providers.base import FINISHED
 from providers.service_types import OrderFields
 
-_UNHEARD_S: Final = 120.0  # how long an answer that was not heard is kept for who asks again
+UNHEARD_S: Final = 120.0
+"""How long an answer that was not heard is kept for who asks again."""
+
 _MOST: Final = 10_000
 _SIZE: Final = 16  # bytes of a hash
 _ACTIVE: Final = "You have active order with this link. Please wait until order being completed."
@@ -69,12 +71,13 @@ class _Flight:
 
 
 class _Answered:
-    """An order, and to how many requests its id was told that may not have heard it."""
+    """An order placed at a moment of the clock, and to how many requests its id was told, last, that may be deaf."""
 
-    def __init__(self, order: int, at: float, unheard: int) -> None:
+    def __init__(self, order: int, at: float, unheard: int, told: float) -> None:
         self.order = order
         self.at = at
         self.unheard = unheard
+        self.told = told
 
 
 class Repeats:
@@ -114,7 +117,8 @@ class Repeats:
             order = await self._repeated(request)
             if order is None:
                 order = await buy()
-                self._keep(request.fingerprint, _Answered(order, self._clock(), self._flights[known_by].waiting))
+                now = self._clock()
+                self._keep(request.fingerprint, _Answered(order, now, self._flights[known_by].waiting, now))
             return order
         finally:
             del self._flights[known_by]
@@ -124,10 +128,10 @@ class Repeats:
         known = self._answered.get(request.fingerprint)
         if known is None:
             return None
-        age_s = self._clock() - known.at
-        if known.unheard and age_s < _UNHEARD_S:
-            return known.order
-        if request.repeats.isdecimal() and age_s < int(request.repeats):
+        now = self._clock()
+        unheard = known.unheard and now - known.told < UNHEARD_S
+        if unheard or (request.repeats.isdecimal() and now - known.at < int(request.repeats)):
+            known.told = now
             return known.order
         if request.repeats == "refuse":
             order = await self._ledger.order(known.order)
@@ -160,5 +164,5 @@ class Repeats:
         now = self._clock()
         for recent in sorted(orders, key=lambda one: one.order):
             unheard = unheard_since_ms is not None and recent.created_ms >= unheard_since_ms
-            at = now if unheard else now - (now_ms - recent.created_ms) / 1000
-            self._keep(recent.fingerprint, _Answered(recent.order, at, int(unheard)))
+            at = now - (now_ms - recent.created_ms) / 1000
+            self._keep(recent.fingerprint, _Answered(recent.order, at, int(unheard), now))

@@ -67,21 +67,35 @@ async def judged(ledger: Ledger, sandboxes: Sequence[Sandbox], given: Mapping[st
     """Compare, after all has come to rest. `given`: the id that each link's customer was answered."""
     found = Findings()
     bought = _bought(sandboxes)
-    orders = {order.link: order for order in await ledger.list_orders(limit=10**6)}
+    everything = await ledger.list_orders(limit=10**6)
+    orders = _of_links(everything, found)
     for link, id in given.items():
         if link not in orders or orders[link].id != id:
             found.wrong.append(f"lost: {link} was answered with {id}, which is not in the ledger")
     for link in bought:
         if link not in orders:
             found.wrong.append(f"lost: {link} was bought and is not in the ledger")
-    found.orders = len(orders)
-    for link, order in orders.items():
-        await _order(ledger, order, bought.get(link, {}), sandboxes, found)
+    found.orders = len(everything)
+    for order in everything:
+        theirs = bought.get(order.link, {}) if orders[order.link].id == order.id else {}
+        await _order(ledger, order, theirs, sandboxes, found)
     totals, replay = await ledger.totals(), await ledger.replayed()
     found.wrong += [*totals.wrong, *replay.wrong]
     if totals.sum != 0:
         found.wrong.append(f"the entries sum to {totals.sum}")
     return found
+
+
+def _of_links(orders: Sequence[Order], found: Findings) -> Mapping[str, Order]:
+    """The order of each link, whose customer may have asked for it more than once: none but one may cost anything."""
+    by_link: dict[str, Order] = {}
+    for order in orders:  # newest first
+        other = by_link.get(order.link)
+        if other is not None and other.charge and order.charge:
+            found.wrong.append(f"duplicate: {order.link} is order {order.id} and order {other.id}")
+        if other is None or not other.charge:
+            by_link[order.link] = order
+    return by_link
 
 
 def _bought(sandboxes: Sequence[Sandbox]) -> Mapping[str, Mapping[str, Sequence[Entry]]]:

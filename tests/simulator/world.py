@@ -34,6 +34,8 @@ from tests.simulator.network import Network, SimTransport
 from tests.simulator.oracle import Findings, judged
 from tests.simulator.scenario import FIRST_S, SERVICES, Scenario, boxes, rules
 
+_DEAF: Final = 0.1  # of all answers are not heard, and the customer asks again
+_PATIENCE_S: Final = 60.0  # so long such a customer goes on asking
 QUANTITIES: Final = (500, 1000, None, None, None, None, None, None)  # None = any: one in four is of a round size
 
 
@@ -74,6 +76,9 @@ class World:
         self.rules = rules(drawn)
         self.db = memory()
         self.given: dict[str, int] = {}
+        self.deaf = random.Random(f"deaf {drawn.seed}")  # who does not hear the answer, and when it asks again
+        self.asking: dict[str, tuple[float, tuple[str, int, int]]] = {}  # since when, who waits or will ask again
+        self.twice: list[str] = []
         self.now: float = FIRST_S
         self.network.now = lambda: FIRST_S
         setattr(ids, "secrets", _Secrets(random.Random(f"ids {drawn.seed}")))  # noqa: B010 - no name of its own to export
@@ -105,6 +110,7 @@ class World:
         loop = VirtualLoop(self.now)
         findings: Findings = loop.until_stopped(self._judged()).result()
         loop.abandon()
+        findings.wrong += self.twice
         findings.adds, findings.faults, findings.crashes = self.network.adds, self.network.faults, self.lives
         kind = self.drawn.kind
         findings.reasons = Counter({f"{kind}: {why}": count for why, count in findings.reasons.items()})
@@ -152,7 +158,9 @@ class World:
         catalog = self._catalog(panels, ledger, loop)
         metrics = Metrics()
         placing = Placing(ledger, catalog, metrics, clock=loop.time, uptime=loop.time)
-        orders = Orders(ledger, catalog, placing, metrics, sync_wait_s=6.0, placing_s=60.0, clock=loop.time)
+        orders = Orders(
+            ledger, catalog, placing, metrics, sync_wait_s=6.0, placing_s=60.0, clock=loop.time, now_ms=now_ms
+        )
         reconcile = Reconcile(
             ledger,
             catalog,
@@ -165,7 +173,7 @@ class World:
             now_ms=now_ms,
             uptime=loop.time,
         )
-        await recovered(ledger, None)
+        await orders.recall(await recovered(ledger, None))
         await reconcile.start()
         self.started = True
         customers = asyncio.create_task(self._customers(loop, orders, catalog, account))
@@ -210,6 +218,14 @@ class World:
 
     async def _customers(self, loop: VirtualLoop, orders: Orders, catalog: Catalog, account: Account) -> None:
         buying: set[asyncio.Task[None]] = set()
+
+        def begun(wanted: tuple[str, int, int], after_s: float) -> None:
+            task = asyncio.create_task(self._customer(orders, catalog, account, wanted, after_s))
+            buying.add(task)
+            task.add_done_callback(buying.discard)
+
+        for _, wanted in list(self.asking.values()):  # the gateway died: they ask again
+            begun(wanted, self.deaf.uniform(1, 60))
         while self.due or self.stirs:
             times = [*(due[0] for due in self.due[:1]), *self.stirs[:1]]
             await asyncio.sleep(max(min(times) - loop.time(), 0))
@@ -220,20 +236,33 @@ class World:
             at, link, service, quantity = self.due.pop(0)
             if at > self.calm:
                 self.network.share = 0.0
-            task = asyncio.create_task(self._customer(orders, catalog, account, (link, service, quantity)))
-            buying.add(task)
-            task.add_done_callback(buying.discard)
+            begun((link, service, quantity), 0)
         if buying:
             await asyncio.wait(buying)
 
-    async def _customer(self, orders: Orders, catalog: Catalog, account: Account, wanted: tuple[str, int, int]) -> None:
+    async def _customer(
+        self, orders: Orders, catalog: Catalog, account: Account, wanted: tuple[str, int, int], after_s: float
+    ) -> None:
+        """Asks until an answer is heard, and is never told of two orders."""
         link, number, quantity = wanted
+        since, _ = self.asking.setdefault(link, (asyncio.get_running_loop().time(), wanted))
         service = catalog.service(number)
         assert service is not None
-        try:
-            self.given[link] = await orders.add(account, service, Default(link=link, quantity=quantity))
-        except GatewayError:
-            return
+        known: set[int] = set()
+        while True:
+            await asyncio.sleep(after_s)
+            with contextlib.suppress(GatewayError):
+                known.add(await orders.add(account, service, Default(link=link, quantity=quantity), repeats="join"))
+            patient = asyncio.get_running_loop().time() - since < _PATIENCE_S
+            if not patient or self.deaf.random() >= _DEAF:
+                break
+            after_s = self.deaf.uniform(1, 50)
+        del self.asking[link]
+        if len(known) > 1:
+            self.twice.append(f"{link}: its customer was told of {len(known)} orders: {known}")
+        for id in known:
+            orders.heard(id)
+            self.given[link] = id
 
     def _stir(self) -> None:
         """The panel's owner, its staff, or we ourselves by hand: what no order of ours explains."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from decimal import Decimal
 from ipaddress import ip_address
 from typing import Final, Self
 
@@ -27,6 +28,7 @@ from gateway.settings import Settings, beside_ledger
 
 _log = structlog.get_logger()
 
+_COUNTED: Final = 10_000  # unknown attempts that are counted; nobody has more
 _READY_S: Final = 2.0  # a ledger that cannot be written for so long is not ready
 
 
@@ -156,5 +158,11 @@ class Gateway:
         if not near or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
             return Response(status_code=404)
         with contextlib.suppress(LedgerError):
-            self.metrics.unknown_attempts.set(sum((await self.ledger.unknown_counts()).values()))
+            unknown = await self.ledger.unknown_attempts(limit=_COUNTED)
+            oldest_ms = min((one.created_ms for one in unknown), default=ledger.now_ms())
+            self.metrics.unknown(
+                len(unknown),
+                oldest_s=max(ledger.now_ms() - oldest_ms, 0) / 1000,
+                cost=sum((one.cost for one in unknown), Decimal(0)),
+            )
         return Response(self.metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})

@@ -1,5 +1,7 @@
 """What is counted for Prometheus: attempts by panel and outcome, and those whose outcome is not known."""
 
+from decimal import Decimal
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 
@@ -13,9 +15,19 @@ class Metrics:
             "panelmux_verdicts", "Unknown outcomes that evidence settled", ["panel", "verdict"], registry=self._registry
         )
         self.turned_away = Counter("panelmux_turned_away", "Orders that no offer could take", registry=self._registry)
-        self.unknown_attempts = Gauge(
+        self._unknown = Gauge(
             "panelmux_unknown_attempts", "Attempts whose outcome is not known", registry=self._registry
         )
+        self._oldest = Gauge("panelmux_unknown_oldest_seconds", "Age of the oldest of them", registry=self._registry)
+        self._at_risk = Gauge(
+            "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
+        )
+
+    def unknown(self, attempts: int, *, oldest_s: float, cost: Decimal) -> None:
+        """Take note of the attempts whose outcome is not known."""
+        self._unknown.set(attempts)
+        self._oldest.set(oldest_s)
+        self._at_risk.set(float(cost))  # to be looked at, not reckoned with
 
     def text(self) -> bytes:
         return generate_latest(self._registry)

@@ -1,6 +1,7 @@
 """The whole program: what it tells of itself, and what it refuses to be."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ async def test_an_open_unknown_is_counted(tmp_path: Path) -> None:
         await shop.call("add", service=1, link=wares.LINK, quantity=20)
         _, text = await page(shop, "/metrics")
         assert "panelmux_unknown_attempts 1.0" in text
+        assert re.search(r"^panelmux_unknown_cost 0\.0[1-9]", text, re.MULTILINE), "what it may have taken"
+        assert "panelmux_unknown_oldest_seconds" in text
 
 
 async def test_it_is_not_ready_before_its_first_catalogue_and_refuses_orders_for_later(tmp_path: Path) -> None:

@@ -57,6 +57,12 @@ def request(account: int, service: int, fields: OrderFields, *, name: str | None
     )
 
 
+def _heard_out(task: "asyncio.Task[int]") -> None:
+    """A refusal that nobody waits for any more is no fault of the program."""
+    if not task.cancelled():
+        task.exception()
+
+
 def _hash(text: bytes) -> bytes:
     return hashlib.blake2b(text, digest_size=_SIZE).digest()
 
@@ -103,6 +109,7 @@ class Repeats:
         flight = self._flights.get(known_by)
         if flight is None:
             task = asyncio.create_task(self._fly(request, known_by, buy), name="add")
+            task.add_done_callback(_heard_out)
             flight = self._flights[known_by] = _Flight(request.fingerprint, task)
         elif flight.fingerprint != request.fingerprint:
             raise RequestIdTaken

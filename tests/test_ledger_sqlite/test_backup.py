@@ -1,6 +1,7 @@
 """A backup that is put back: nothing given since is given again, and nothing that was open is bought again."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -215,6 +216,29 @@ async def test_a_backup_replaces_nothing(books: Books, tmp_path: Path) -> None:
     with pytest.raises(LedgerUnusable, match="no such file"):
         copies.backup(tmp_path / "none.db", tmp_path / "kept2.db")
     assert hidden(tmp_path) == []
+
+
+async def test_a_disk_without_links_carries_a_backup_too(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    await sold(books)
+
+    def refused(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+    assert copies.backup(books.path, books.kept) > 0
+    assert hidden(books.path.parent) == []
+
+
+async def test_the_log_of_a_ledger_that_is_replaced_is_moved_into_it(books: Books) -> None:
+    """A process that was killed left its log behind: what stood there is in the ledger that is kept aside."""
+    await sold(books)
+    copies.backup(books.path, books.kept)
+    with contextlib.closing(sqlite3.connect(books.path, isolation_level=None)) as killed:
+        killed.execute("PRAGMA wal_autocheckpoint = 0")
+        killed.execute("INSERT INTO meta VALUES ('late', '1')")
+        restored = copies.restore(books.kept, books.path, NOW)
+    with contextlib.closing(sqlite3.connect(restored.aside)) as aside:
+        assert aside.execute("SELECT value FROM meta WHERE name = 'late'").fetchall() == [("1",)]
 
 
 @pytest.mark.parametrize("what", ["missing", "foreign", "newer", "cut"])

@@ -73,13 +73,23 @@ def backup(source: Path, target: Path, watch: Watch = lambda _left, _all: None) 
     made = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         _copy(source, made, watch)
-        os.link(made, target)  # unlike a rename it replaces nothing
+        _named(made, target)
     except FileExistsError:
         raise LedgerError(f"{target}: it is there already; a backup replaces nothing") from None
     finally:
         made.unlink(missing_ok=True)
     _sync(target.parent)
     return target.stat().st_size
+
+
+def _named(made: Path, target: Path) -> None:
+    """Give the file its name, replacing nothing."""
+    try:
+        os.link(made, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links, as on a stick
+        made.rename(target)
 
 
 def foreseen(kept: Path, ledger: Path, now_ms: int) -> Restored:
@@ -96,7 +106,7 @@ def restore(kept: Path, ledger: Path, now_ms: int, watch: Watch = lambda _left, 
     """
     with _prepared(kept, ledger, now_ms, watch) as (made, restored):
         aside = _aside(ledger)
-        made.rename(ledger)
+        made.replace(ledger)  # at once: there is no moment without a ledger
         _sync(ledger.parent)
     return msgspec.structs.replace(restored, aside=aside)
 
@@ -152,17 +162,21 @@ def _replaced(ledger: Path, mine: Given, last_transfer: int) -> tuple[Given | No
 
 
 def _aside(ledger: Path) -> str:
-    """Give the ledger's name free. Its log goes with it: what stands there belongs to that file and no other."""
-    if not ledger.exists():
-        for side in _SIDES:
-            ledger.with_name(ledger.name + side).unlink(missing_ok=True)
-        return ""
+    """Give the ledger a second name, under which it stays when another file takes its place; gives that name.
+
+    What still stands in its log is moved into it first; a log that cannot be read goes with it.
+    """
     stem = f"{ledger.name}.replaced-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}"
-    for side in (*_SIDES, ""):
+    there = ledger.exists()
+    if there:
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(ledger)) as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        os.link(ledger, ledger.with_name(stem))
+    for side in _SIDES:
         path = ledger.with_name(ledger.name + side)
         if path.exists():
             path.rename(ledger.with_name(stem + side))
-    return str(ledger.with_name(stem))
+    return str(ledger.with_name(stem)) if there else ""
 
 
 def _copy(source: Path, made: Path, watch: Watch) -> None:

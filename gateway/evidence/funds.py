@@ -24,6 +24,7 @@ FINE: Final = Decimal("0.0001")
 _FINEST: Final = Decimal("0.00001")
 _FEW: Final = 2  # suspects, for money to prove something alone
 _FEW_BY_THE_FINEST: Final = 4  # the same, where a balance shows five decimals: sums hardly ever meet by chance
+_CHANCE: Final = Decimal("0.0005")  # that a set with money that came back may meet by chance what is gone
 _STEPS: Final = 20  # of the balance, that an order must cost for that
 
 
@@ -78,6 +79,8 @@ def weigh(gone: Decimal, suspects: Sequence[Suspicion], *, unit: Decimal, strict
         return _nothing(costs, f"{len(terms)} orders may explain it, at most {MOST} can be weighed")
     sets = [chosen for chosen in _sets(terms) if abs(sum((terms[one] for one in chosen), Decimal(0)) - gone) <= unit]
     sums = f"{gone} gone; open: {', '.join(f'{cost}' for cost in terms.values()) or 'nothing'}"
+    if sets and all(back.keys() & set(chosen) for chosen in sets) and _by_chance(terms, unit) > _CHANCE:
+        return _nothing(costs, f"{sums}; a set that explains it may do so by chance", explained=False)
     if not sets:
         return _nothing(costs, f"{sums}; no set of them explains it", explained=False)
     words = {attempt: _word(attempt, sets) for attempt in costs}
@@ -87,6 +90,15 @@ def weigh(gone: Decimal, suspects: Sequence[Suspicion], *, unit: Decimal, strict
             words[attempt] = Funds.PROVED
     why = f"{sums}; {'1 set explains' if len(sets) == 1 else f'{len(sets)} sets explain'} it"
     return Weighed(words, explained=True, why=why, gone=sets[0] if len(sets) == 1 else None)
+
+
+def _by_chance(terms: Mapping[int, Decimal], unit: Decimal) -> Decimal:
+    """How likely some set meets an amount that has nothing to do with any: sets, each two steps wide, over their span.
+
+    A part that came back of an order whose id is not known is such an amount.
+    """
+    span = sum(map(abs, terms.values()), Decimal(0))
+    return 2 ** len(terms) * 2 * unit / span if span else Decimal(1)
 
 
 def _is_untracked(one: Suspicion) -> bool:

@@ -236,7 +236,7 @@ def test_an_unknown_outcome_is_hinted_at_once_with_the_panel_s_own_id() -> None:
     assert hints.of(row()) == []
     beta._journal.entries += [entry(61, 40.0), entry(62, 99.0), entry(63, 160.0)]
     told = hints.of(row(7, unknown=True, placed_s=100.0))
-    assert told[1:] == ["  . /x/env", "  panelmux order resolve 7 --bind 62"]
+    assert told[2:] == ["  . /x/env", "  panelmux order resolve 7 --bind 62"]
     assert hints.of(row(7, unknown=True)) == []
     assert hints.of(row(8, unknown=True, link="https://other.example/"))[-1].endswith("--bind REMOTE_ID")
     assert hints.of(row(9, unknown=True, panel="of-your-own"))[-1].endswith("--bind REMOTE_ID")

@@ -69,6 +69,7 @@ async def run(folder: Folder, port: int, *, shops: bool, as_json: bool) -> None:
             rules=str(folder.rules),
             ledger=folder.ledger_url,
             status_s=0.5,
+            anchor_s=5.0,
             balance_s=5.0,
             drain_s=5.0,
         )

@@ -79,7 +79,8 @@ class Hints:
             return []
         self._told.add(row.order)
         return [
-            f"order {row.order}: {row.panel} may have taken it, so it is never sent again; you decide, for example",
+            f"order {row.order}: {row.panel} may have taken it, so it is never sent again; in 30 s evidence is sought,",
+            "  and the first orders after it may tell; or you decide before, for example",
             f"  {self._shell}",
             f"  panelmux order resolve {row.order} --bind {self._remote_id(row)}",
         ]

@@ -83,9 +83,11 @@ async def sold(books: Books) -> dict[str, tuple[int, int]]:
     opened = books.open()
     await opened.open()
     await opened.recover()
-    made = {name: await books.placed(opened, name) for name in ("sending", "unknown", "accepted")}
-    await opened.settle(made["unknown"][1], Unknown())
+    made = {"accepted": await books.placed(opened, "accepted")}
     await opened.settle(made["accepted"][1], Accepted(remote_id="500"))
+    made |= {name: await books.placed(opened, name) for name in ("sending", "unknown")}
+    await opened.settle(made["unknown"][1], Unknown())
+    assert [one.floor for one in await opened.unknown_attempts()] == [500]
     await opened.learn("alpha", foreign=True, proven=5)
     reading = Reading(
         panel="alpha",

@@ -95,6 +95,7 @@ class Panel:
         balance_ms: when it said so, milliseconds since 1970.
         unknown: orders there whose outcome is not known.
         stop_for: why people have to look before it takes another order; empty = they have not.
+        stop_kept: whether the ledger has that too, so that people can take it back there.
         moves: how often an order began or ended to be sent there; the same number twice = none did in between.
     """
 
@@ -123,6 +124,7 @@ class Panel:
         self.balance_ms: int | None = None
         self.unknown = 0
         self.stop_for = ""
+        self.stop_kept = False
         self.moves = 0
         self._under_way = 0
         self._idle = asyncio.Event()

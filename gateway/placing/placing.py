@@ -280,9 +280,11 @@ class Placing:
         """A panel gave an id that another order of ours has: one of the two is wrong, so it takes no more orders."""
         panel = self._catalog.panel(sending.choice.panel)
         if panel is not None:
-            panel.stop_for = f"it gave one id to two orders; order {sending.order}: {why}"
+            panel.stop_for, panel.stop_kept = f"it gave one id to two orders; order {sending.order}: {why}", False
         try:
             await self._ledger.learn(sending.choice.panel, stopped=why)
+            if panel is not None:
+                panel.stop_kept = True
         except records.LedgerError as error:
             _log.error("panel", panel=sending.choice.panel, outcome="not_written", why=str(error))
 

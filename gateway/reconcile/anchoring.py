@@ -122,8 +122,9 @@ class Anchoring:
         why = f"{abs(gone)} {'went' if fell else 'came'} that no order of ours explains"
         await self._ledger.keep_reading(agreed(reading, why))
         if fell and learned.proven >= _PROVEN:
-            panel.stop_for = why
+            panel.stop_for, panel.stop_kept = why, False
             await self._ledger.learn(panel.name, proven=0, stopped=why)
+            panel.stop_kept = True
             then = f"look at the panel's own list of our orders; panelmux panel resume {panel.name}"
             _log.error("reading", panel=panel.name, outcome="stopped", why=why, then=then)
             return

@@ -55,7 +55,6 @@ class Reconcile:
         self._anchoring = Anchoring(ledger, readings, every_s=anchor_s, clock=clock)
         self._refilling = Refilling(ledger, clock=clock, now_ms=now_ms)
         self._wishing = Wishing(ledger, catalog, self._looking, clock=clock, now_ms=now_ms)
-        self._stopped: set[str] = set()  # panels that, by the ledger, take no orders
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -68,8 +67,8 @@ class Reconcile:
         for panel in self._catalog.panels.values():
             panel.unknown = unknown.get(panel.name, 0)
             panel.stop_for = (await self._ledger.learned(panel.name)).stopped
+            panel.stop_kept = bool(panel.stop_for)
             if panel.stop_for:
-                self._stopped.add(panel.name)
                 _log.error("panel", panel=panel.name, outcome="stopped", why=panel.stop_for)
         self._tasks = [
             asyncio.create_task(self._follow(panel), name=f"track {panel.name}")
@@ -105,12 +104,10 @@ class Reconcile:
 
     async def _resumed(self, panel: Panel) -> None:
         """People may have said, from another process, that a panel takes orders again."""
-        if not panel.stop_for:
-            return
-        if (await self._ledger.learned(panel.name)).stopped:
-            self._stopped.add(panel.name)
-        elif panel.name in self._stopped:  # else the ledger has not heard of it yet
-            self._stopped.discard(panel.name)
+        if panel.stop_for and not panel.stop_kept:  # the ledger could not take it
+            await self._ledger.learn(panel.name, stopped=panel.stop_for)
+            panel.stop_kept = True
+        elif panel.stop_for and not (await self._ledger.learned(panel.name)).stopped:
             panel.stop_for = ""
             _log.warning("panel", panel=panel.name, outcome="resumed")
 

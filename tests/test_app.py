@@ -19,8 +19,6 @@ from tests.servers import Valkey
 
 pytestmark = pytest.mark.anyio
 
-LATER = "There was an error processing your request. Please try again later"
-
 
 def sandbox(**other: Any) -> Sandbox:
     return Sandbox("p1", key="panel-key", catalogue=wares.services(), **other)
@@ -118,7 +116,9 @@ async def test_a_start_names_panels_with_open_orders_that_stand_in_no_rules(
         line = next(line for line in capsys.readouterr().out.splitlines() if "not_followed" in line)
         assert "panel=p1" in line
         assert "open_orders=1" in line
-        assert await shop.call("cancel", orders=told["order"]) == [{"order": told["order"], "cancel": {"error": LATER}}]
+        assert await shop.call("cancel", orders=told["order"]) == [{"order": told["order"], "cancel": 1}]
+        [wish] = await shop.gateway.ledger.wishes()
+        assert (wish.order, wish.told) == (told["order"], 0), "kept until the panel is back"
 
 
 async def test_a_link_that_the_rules_do_not_sell_to_is_an_incorrect_link(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def ask(body: bytes = b"", query: bytes = b"", content_type: bytes = URLENCODED,
     sent: list[Message] = []
 
     async def receive() -> Message:
+        if not messages:
+            await asyncio.Event().wait()  # the customer stays, and says no more
         return messages.pop(0)
 
     async def send(message: Message) -> None:

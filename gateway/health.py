@@ -6,6 +6,10 @@
                  closes the circuit or opens it again for twice as long
 
 Pauses also grow when a circuit opens again soon after it closed: some panels answer `balance` while every `add` fails.
+A circuit that has just closed lets the first orders through by and by (`ramp`): whoever comes back is not run over.
+
+A service of a panel has a circuit of its own, opened by refusals that name the service. Nothing harmless can probe it:
+after the pause an order does, whose refusal costs nothing.
 """
 
 from math import exp2
@@ -20,6 +24,11 @@ SHARE: Final = 0.5  # of lately's outcomes failing, that opens it too
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 300.0
 CALM: Final = 20  # successes in a row after which the next pause is a first one again
+
+RAMP_S: Final = 60.0
+"""From a tenth of the orders to all of them, after a circuit closed."""
+
+ROUTE_IN_A_ROW: Final = 2  # refusals that name the service, which open its circuit
 
 _FADING: Final = 0.95  # what an outcome counts after each further one: some 20 count
 _ENOUGH: Final = 8.0  # weight of outcomes before their share says anything
@@ -43,6 +52,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         pause_s: the last pause without its jitter; 0 = none, or long overcome.
         probe_s: when the panel may be asked again; None = the circuit is closed.
         quiet_s: until when the panel asked to be left alone.
+        closed_s: when the circuit last closed again; None = it was never open.
     """
 
     good: float = 0.0
@@ -53,11 +63,24 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     pause_s: float = 0.0
     probe_s: float | None = None
     quiet_s: float = 0.0
+    closed_s: float | None = None
 
 
 def closed(health: Health, now: float) -> bool:
     """Whether orders may go there."""
     return health.probe_s is None and now >= health.quiet_s
+
+
+def quiet(health: Health, now: float) -> bool:
+    """Whether the panel asked to be left alone, and the time is not over."""
+    return now < health.quiet_s
+
+
+def ramp(health: Health, now: float) -> float:
+    """The share of orders that may go there first: 1, but for a while after the circuit closed."""
+    if health.closed_s is None:
+        return 1.0
+    return min(1.0, 0.1 + 0.9 * max(now - health.closed_s, 0.0) / RAMP_S)
 
 
 def probe_due(health: Health, now: float) -> bool:
@@ -87,6 +110,23 @@ def counts_as_failure(error: ProviderError) -> bool:
     return True
 
 
+def names_the_service(error: ProviderError | None) -> bool:
+    """Whether an error speaks against one service of the panel, and against nothing else there."""
+    return isinstance(error, Refused) and error.reason is Reason.SERVICE
+
+
+def observed_route(health: Health, error: ProviderError | None, now: float, *, jitter: float = 0.5) -> Health:
+    """Take in how one `add` of a service ended: a refusal that names the service, or a success; nothing else counts."""
+    if error is not None and not names_the_service(error):
+        return health
+    before, health = health, _counted(health, failed=error is not None, latency_s=0.0, now=now)
+    if error is None:
+        return _calmed(health) if before.probe_s is None else _closed_again(health, now)
+    if before.probe_s is None:
+        return _opened(health, now, jitter) if health.streak <= -ROUTE_IN_A_ROW else health
+    return _opened(health, now, jitter) if now >= before.probe_s else health
+
+
 def observed(
     health: Health, error: ProviderError | None, latency_s: float, now: float, *, jitter: float = 0.5
 ) -> Health:
@@ -106,7 +146,7 @@ def observed(
         return _opened(health, now, jitter) if failed and _is_too_much(health) else _calmed(health)
     if now < health.probe_s:
         return health
-    return _opened(health, now, jitter) if failed else _closed_again(health)
+    return _opened(health, now, jitter) if failed else _closed_again(health, now)
 
 
 def _counted(health: Health, *, failed: bool, latency_s: float, now: float) -> Health:
@@ -132,9 +172,9 @@ def _opened(health: Health, now: float, jitter: float) -> Health:
     return msgspec.structs.replace(health, pause_s=pause_s, probe_s=probe_s)
 
 
-def _closed_again(health: Health) -> Health:
+def _closed_again(health: Health, now: float) -> Health:
     """What led to the opening counts a tenth from now on: enough for the score, too little to open again."""
-    return msgspec.structs.replace(health, probe_s=None, good=health.good / 10, bad=health.bad / 10)
+    return msgspec.structs.replace(health, probe_s=None, closed_s=now, good=health.good / 10, bad=health.bad / 10)
 
 
 def _calmed(health: Health) -> Health:

@@ -93,6 +93,7 @@ class Panel:
         snapshot: its last good list; `rows` are the same by the panel's own id.
         balance: what the panel last said we have there, in its currency, less what was spent since; None = never said.
         balance_ms: when it said so, milliseconds since 1970.
+        reads, adds: health of what we ask it and of what we order there; `routes`: of orders by its service.
         unknown: orders there whose outcome is not known.
         stop_for: why people have to look before it takes another order; empty = they have not.
         stop_kept: whether the ledger has that too, so that people can take it back there.
@@ -120,6 +121,7 @@ class Panel:
         self.rows: Mapping[str, RemoteService] = MappingProxyType({})
         self.reads = health.Health()
         self.adds = health.Health()
+        self.routes: dict[str, health.Health] = {}
         self.balance: Decimal | None = None
         self.balance_ms: int | None = None
         self.unknown = 0
@@ -191,7 +193,9 @@ class Panel:
         self.snapshot = snapshot
         self.rows = rows
 
-    def noted(self, action: Action, error: ProviderError | None, latency_s: float) -> None:
+    def noted(
+        self, action: Action, error: ProviderError | None, latency_s: float, *, remote_service: str | None = None
+    ) -> None:
         """Take note of how a call ended. A refusal for lack of funds also means that we have none there.
 
         Adds have a circuit of their own: a panel that reads well and whose every `add` fails takes no orders. While it
@@ -199,6 +203,11 @@ class Panel:
         """
         if action == "add":
             self.adds = self._observed("adds", self.adds, error, latency_s)
+            if remote_service is not None and (remote_service in self.routes or health.names_the_service(error)):
+                before = self.routes.get(remote_service, health.Health())
+                after = health.observed_route(before, error, self._clock(), jitter=self._draw())
+                self.routes[remote_service] = after
+                self._tell(f"adds of service {remote_service}", before, after, error)
         else:
             self.reads = self._observed("reads", self.reads, error, latency_s)
             if action == "balance" and health.probe_due(self.adds, self._clock()):
@@ -210,15 +219,33 @@ class Panel:
         self, which: str, before: health.Health, error: ProviderError | None, latency_s: float
     ) -> health.Health:
         after = health.observed(before, error, latency_s, self._clock(), jitter=self._draw())
+        self._tell(which, before, after, error)
+        return after
+
+    def _tell(self, which: str, before: health.Health, after: health.Health, error: ProviderError | None) -> None:
         if before.probe_s is None and after.probe_s is not None and error is not None:
             _log.warning("circuit", panel=self.name, of=which, outcome="open", pause_s=after.pause_s, why=error.what)
         elif before.probe_s is not None and after.probe_s is None:
             _log.info("circuit", panel=self.name, of=which, outcome="closed")
-        return after
 
     def closed(self, now: float) -> bool:
         """Whether the circuits let orders through at this moment of the clock."""
         return health.closed(self.reads, now) and health.closed(self.adds, now)
+
+    def route_closed(self, remote_service: str, now: float) -> bool:
+        """Whether the circuit of one of its services does; after a pause an order tries it."""
+        known = self.routes.get(remote_service)
+        return known is None or known.probe_s is None or now >= known.probe_s
+
+    def quiet_for(self, now: float) -> str:
+        """Why it is left alone at this moment of the clock; empty = it is not."""
+        if health.quiet(self.reads, now) or health.quiet(self.adds, now):
+            return "it asked to be left alone for a while"
+        return ""
+
+    def ramp(self, now: float) -> float:
+        """The share of orders that may go there first, after a circuit closed."""
+        return min(health.ramp(self.reads, now), health.ramp(self.adds, now))
 
     def readable(self, now: float) -> bool:
         """Whether asking it about orders is worth the call at this moment of the clock."""

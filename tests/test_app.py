@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.app import Gateway
-from gateway.conditions import Condition
+from gateway.conditions import condition
 from gateway.ledger.lock import LedgerInUse, Lock
 from gateway.ledger.records import LedgerBusy, LedgerError
 from gateway.rules.model import Ids, Publish, Route, Rules, Service
@@ -123,7 +123,7 @@ async def test_a_start_names_panels_with_open_orders_that_stand_in_no_rules(
 
 async def test_a_link_that_the_rules_do_not_sell_to_is_an_incorrect_link(tmp_path: Path) -> None:
     async with sandbox().serve() as url:
-        only = Route(panel="p1", service="1", when=Condition(link="*good.example*"))
+        only = Route(panel="p1", service="1", when=condition(link="*good.example*"))
         one = Rules(panels={"p1": panel(url)}, services={1: Service(routes=(only,))})
         async with selling(one, tmp_path) as shop:
             await shop.gateway.catalog.until_ready()

@@ -48,7 +48,7 @@ def sold(id: int, **other: Any) -> Service:
         "cancel": True,
         "dripfeed": None,
         "description": "",
-        "policy": Policy.CHEAPEST,
+        "policy": (Policy.CHEAPEST,),
         "routes": (),
         **other,
     }
@@ -101,16 +101,20 @@ class Catalog:
         self.silent = False
         self.rows = rows
         self.written = 0
+        self.lists: dict[str, Sequence[Service]] = {}
 
-    def service(self, id: int) -> Service | None:
-        return next((row for row in self.rows if row.id == id), None)
+    def sold_to(self, account: str, id: int) -> Service | None:
+        return next((row for row in self.lists.get(account, self.rows) if row.id == id), None)
 
     def undecided(self, id: int) -> bool:
-        return self.silent and self.service(id) is None
+        return self.silent and self.sold_to("", id) is None
 
-    def services(self) -> Sequence[Service]:
+    async def list_for(self, account: str) -> Sequence[Service]:
         self.written += 1
-        return self.rows
+        return self.lists.get(account, self.rows)
+
+    def is_apart(self, account: str) -> bool:
+        return account in self.lists
 
 
 class Orders:

@@ -40,7 +40,7 @@ def service(type: str = "Default", **other: Any) -> Service:
         "cancel": False,
         "dripfeed": None,
         "description": "",
-        "policy": Policy.CHEAPEST,
+        "policy": (Policy.CHEAPEST,),
         "routes": (),
         **other,
     }

@@ -9,11 +9,14 @@ from gateway.health import (
     FIRST_PAUSE_S,
     IN_A_ROW,
     LONGEST_PAUSE_S,
+    RAMP_S,
     Health,
     closed,
     counts_as_failure,
     observed,
+    observed_route,
     probe_due,
+    ramp,
     score,
 )
 from providers.errors import Full, ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
@@ -80,6 +83,31 @@ def test_a_long_good_past_does_not_hide_a_bad_present() -> None:
     health = after(Health(), "+" * 1000)
     assert closed(after(health, "--+" * 3), 0.0)
     assert not closed(after(health, "--+" * 10), 0.0)
+
+
+NO_SERVICE = Refused("Incorrect service ID", Reason.SERVICE, panel="alpha", action="add")
+
+
+def test_refusals_that_name_the_service_open_its_circuit_and_an_order_tries_it_after_the_pause() -> None:
+    health = observed_route(Health(), NO_SERVICE, 0.0)
+    assert health.probe_s is None
+    health = observed_route(health, NO_SERVICE, 0.0)
+    assert health.probe_s == FIRST_PAUSE_S
+    again = observed_route(health, NO_SERVICE, FIRST_PAUSE_S)
+    assert again.probe_s == FIRST_PAUSE_S + 2 * FIRST_PAUSE_S
+    assert observed_route(health, None, FIRST_PAUSE_S).probe_s is None
+
+
+@pytest.mark.parametrize("error", [CUT, Refused("x", Reason.FUNDS, panel="alpha", action="add")])
+def test_what_does_not_name_the_service_says_nothing_of_it(error: ProviderError) -> None:
+    assert observed_route(Health(), error, 0.0) == Health()
+
+
+def test_a_circuit_that_closed_lets_orders_through_by_and_by() -> None:
+    assert ramp(Health(), 5.0) == 1
+    health = after(after(Health(), "-" * IN_A_ROW), "+", now=FIRST_PAUSE_S)
+    shares = [ramp(health, FIRST_PAUSE_S + seconds) for seconds in (0, RAMP_S / 2, RAMP_S, 2 * RAMP_S)]
+    assert shares == pytest.approx([0.1, 0.55, 1.0, 1.0])
 
 
 def test_only_a_failure_opens() -> None:

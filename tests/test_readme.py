@@ -73,11 +73,16 @@ def test_every_key_of_the_rules_is_named(key: str) -> None:
 
 
 def test_the_rules_shown_are_valid(tmp_path: Path) -> None:
-    (shown,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    shown, *parts = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     file = tmp_path / "routing_rules.yaml"
+    keys = {"ALPHA_KEY": "a", "BETA_KEY": "b"}
     file.write_text(shown)
-    rules = load(file, {"ALPHA_KEY": "a", "BETA_KEY": "b"})
-    assert list(rules.services) == [1]
+    assert list(load(file, keys).services) == [1]
+    for part in parts:  # blocks to be added to it, or to one of its services
+        inside = part if part.lstrip() == part else f"  2:\n{part}"
+        before, after = (shown, "") if part.lstrip() == part else shown.split("publish:")
+        file.write_text(f"{before}{inside}{'publish:' if after else ''}{after}")
+        load(file, keys)
 
 
 def test_the_rules_for_two_sandboxes_are_valid(tmp_path: Path) -> None:

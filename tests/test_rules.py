@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.conditions import Condition
-from gateway.routing import Policy
+from gateway.conditions import Facts, condition, failing
+from gateway.routing import Canary, Policy
 from gateway.rules import SIZE, Ids, Panel, Publish, RateFrom, Route, Rules, RulesError, Service, load, parse, schema
 from gateway.rules import shapes as written
 from gateway.rules.marked import VALUES, Leaf, Listing, Table, place_of, read
@@ -28,7 +28,7 @@ panels:
   beta: {url: https://beta.example/api/v2, key: "${BETA_KEY}"}
 """
 NUMBER = "a whole number from 1 to 2147483647"
-POLICIES = "one of cheapest, priority, weighted, healthiest"
+POLICIES = "one of cheapest, effective, healthiest, fastest, priority, weighted, spread, sticky"
 IN_THE_CLEAR = "http shows your key to everyone on the way; write https, or private: true for your own network"
 PARSERS = [yaml.BaseLoader, *([yaml.CBaseLoader] if yaml.__with_libyaml__ else [])]
 
@@ -83,7 +83,8 @@ def test_a_short_file_takes_its_defaults_from_the_model() -> None:
 )
 def test_what_is_written_and_what_it_becomes_have_the_same_fields_and_defaults(shape: str, model: type) -> None:
     def fields(of: type) -> dict[str, object]:
-        return {field.name: field.default for field in msgspec.structs.fields(of)}
+        fields = {field.name: field.default for field in msgspec.structs.fields(of)}
+        return {name: frozenset() if default == () and name == "never" else default for name, default in fields.items()}
 
     assert fields(getattr(written, shape)) == fields(model)
 
@@ -142,18 +143,18 @@ publish:
             private=True,
         )
     }
-    assert (found.policy, found.margin, found.min_margin) == (Policy.PRIORITY, Decimal("0.15"), Decimal("0.025"))
+    assert (found.policy, found.margin, found.min_margin) == ((Policy.PRIORITY,), Decimal("0.15"), Decimal("0.025"))
     assert (found.rate_from, found.subscription_posts) == (RateFrom.CHEAPEST, 12)
     seven = found.services[7]
     assert seven.when is not None
-    assert seven.when.clauses == Condition(quantity=">= 10", link=("*a*", "*b*")).clauses
+    assert seven.when.clauses == condition(quantity=">= 10", link=("*a*", "*b*")).clauses
     assert [(route.panel, route.service, route.weight) for route in seven.routes] == [
         ("alpha", "12/3", 1),
         ("alpha", "77", 3),
         ("alpha", "077", 1),
     ]
     assert seven.routes[1].when is not None
-    assert seven.routes[1].when.clauses == Condition(quantity=15).clauses
+    assert seven.routes[1].when.clauses == condition(quantity=15).clauses
     assert msgspec.structs.replace(seven, routes=(), when=None) == Service(
         routes=(),
         name="Followers",
@@ -165,7 +166,7 @@ publish:
         max=20,
         refill=True,
         cancel=False,
-        policy=Policy.WEIGHTED,
+        policy=(Policy.WEIGHTED,),
     )
     assert found.services[8].margin == Decimal(0)
     assert found.publish == (
@@ -271,7 +272,7 @@ services:
     assert found.panels["beta"].in_flight == 3
     assert found.panels["beta"].url == "https://beta.example"
     assert found.services[1].routes == found.services[2].routes == found.services[3].routes
-    assert (found.services[2].policy, found.services[2].name) == (Policy.PRIORITY, "Two")
+    assert (found.services[2].policy, found.services[2].name) == ((Policy.PRIORITY,), "Two")
     assert found.services[3].name == "One"
 
 
@@ -848,3 +849,84 @@ def test_the_schema_names_every_key() -> None:
         block = outline["$defs"][f"{model.__name__}Shape"]
         assert set(block["properties"]) == fields
         assert block["additionalProperties"] is False
+
+
+SCOPED = """\
+max_rate: "9"
+never: [alpha]
+exchange_buffer: 2%
+policy: [{canary: alpha/9, share: 5%, floor: 80%}, effective]
+categories:
+  "Insta*": {margin: 20%, policy: healthiest, when: {quantity: ">= 10"}}
+  "instagram": {margin: 30%}
+accounts:
+  shop:
+    margin: 5%
+    only: [alpha]
+    services: [1, "100..200", "Tik*"]
+    budget: {day: "50", month: "900.5"}
+    rate_limit: 60/min
+    addresses: [10.0.0.0/8, "2001:db8::1"]
+services: {1: {routes: [alpha/1], never: [beta], when: {link: "*a*"}, min_margin: 3%}}
+"""
+
+
+def test_scopes_are_read_and_the_narrowest_counts() -> None:
+    found = rules(PANELS + SCOPED)
+    assert found.policy == (Canary(panel="alpha", remote_service="9", share=0.05, floor=0.8), Policy.EFFECTIVE)
+    assert (found.max_rate, found.exchange_buffer) == (Decimal(9), Decimal("0.02"))
+    scope = found.scope("Instagram", found.services[1])
+    assert (scope.margin, scope.policy, scope.max_rate) == (Decimal("0.3"), (Policy.HEALTHIEST,), Decimal(9))
+    assert (scope.never, scope.min_margin) == (frozenset({"alpha", "beta"}), Decimal("0.03"))
+    assert scope.when is not None
+    assert [clause.text for clause in scope.when.clauses] == ["quantity >= 10", "link *a*"]
+    assert found.scope("TikTok").margin == 0
+    shop = found.accounts["shop"]
+    assert (shop.margin, shop.only, shop.rate_limit) == (Decimal("0.05"), frozenset({"alpha"}), "60/min")
+    assert (shop.budget_day, shop.budget_month) == (Decimal(50), Decimal("900.5"))
+    assert shop.addresses == ("10.0.0.0/8", "2001:db8::1")
+    assert shop.services is not None
+    sold = [
+        failing(shop.services, Facts(service=id, category=category)) is None
+        for id, category in ((1, "x"), (150, "x"), (2, "TikTok"), (2, "x"))
+    ]
+    assert sold == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("never: [gamma]", 'never[0]: "gamma" is not a panel'),
+        ("categories: {x: {only: [alpah]}}", 'categories.x.only[0]: "alpah" is not a panel; did you mean "alpha"?'),
+        ("accounts: {s: {addresses: [10.0.0.0/40]}}", 'accounts.s.addresses[0]: "10.0.0.0/40" is not an address'),
+        ("accounts: {s: {services: []}}", "accounts.s.services: is empty"),
+        ('accounts: {s: {services: ["9..1"]}}', 'accounts.s.services[0]: no service is "9..1"'),
+        ('accounts: {s: {budget: {week: "1"}}}', "accounts.s.budget.week: no such key here; keys: day, month"),
+        ("policy: []", "policy: is empty"),
+        ("policy: [cheapest, cheapest]", "policy[1]: cheapest stands here twice"),
+        ("policy: [{canary: nobody/1, share: 5%}]", 'policy[0].canary: "nobody" is not a panel'),
+        ("policy: [{canary: alpha/1, share: 50%}]", 'policy[0].share: "50%" is not above 0% and below 50%'),
+        ("policy: [{canary: alpha/1, share: 5%, floor: 101%}]", 'policy[0].floor: "101%" is above 100%'),
+        ("services: {1: {routes: [alpha/1], when: {any: []}}}", "services.1.when.any: is empty"),
+        ("services: {1: {routes: [alpha/1], when: {days: [mo]}}}", 'services.1.when.days[0]: "mo" is not one of mon'),
+        ("services: {1: {routes: [alpha/1], when: {time: noon}}}", 'services.1.when.time: "noon" is not a time'),
+        (
+            'services: {1: {routes: [alpha/1], when: {not: {all: [{link: "/(a+)+/"}]}}}}',
+            "services.1.when.not.all[0].link: /(a+)+/ has repeats inside repeats",
+        ),
+    ],
+)
+def test_a_mistake_in_a_scope_is_told_at_its_place(written: str, place: str) -> None:
+    with pytest.raises(RulesError) as wrong:
+        rules(PANELS + written)
+    assert any(place in str(one) for one in wrong.value.mistakes), wrong.value
+
+
+def test_conditions_of_the_file_stand_in_conditions() -> None:
+    found = rules(
+        PANELS + 'services: {1: {routes: [alpha/1], when: {any: [{quantity: ">= 5"}, {not: {account: "a*"}}]}}}'
+    )
+    when = found.services[1].when
+    assert when is not None
+    assert failing(when, Facts(quantity=4, account="abc")) == "any of (quantity >= 5; not (account a*))"
+    assert failing(when, Facts(quantity=4, account="b")) is None

@@ -53,11 +53,13 @@ class Actions:
 
     async def _services(self, call: Call) -> Answer:
         return await self._listing.answer(
-            if_none_match=header(call.scope, b"if-none-match"), accept_encoding=header(call.scope, b"accept-encoding")
+            call.account.name,
+            if_none_match=header(call.scope, b"if-none-match"),
+            accept_encoding=header(call.scope, b"accept-encoding"),
         )
 
     async def _add(self, call: Call) -> Answer:
-        service = self._service(whole(call.form.one("service")))
+        service = self._service(call.account.name, whole(call.form.one("service")))
         order = await self._orders.add(
             call.account,
             service,
@@ -67,8 +69,8 @@ class Actions:
         )
         return Answer(answers.added(order), heard=partial(self._orders.heard, order))
 
-    def _service(self, id: int | None) -> Service:
-        service = self._catalog.service(id) if id else None
+    def _service(self, account: str, id: int | None) -> Service:
+        service = self._catalog.sold_to(account, id) if id else None
         if service is not None:
             return service
         if id and self._catalog.undecided(id):

@@ -55,15 +55,16 @@ class _Written(msgspec.Struct, frozen=True):
 class Listing:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._written: _Written | None = None
+        self._written: dict[str, _Written] = {}  # by account; empty for all that have no list of their own
         self._writing = asyncio.Lock()
 
-    async def answer(self, *, if_none_match: bytes, accept_encoding: bytes) -> Answer:
-        """Today's list, or that it is the one the customer has."""
-        written = self._written
+    async def answer(self, account: str, *, if_none_match: bytes, accept_encoding: bytes) -> Answer:
+        """Today's list for an account, or that it is the one the customer has."""
+        whose = account if self._catalog.is_apart(account) else ""
+        written = self._written.get(whose)
         if written is None or written.version != self._catalog.version:
             async with self._writing:
-                written = await self._rewritten()
+                written = await self._rewritten(whose)
             if written is None:
                 return silence(503)
         if written.etag in if_none_match:
@@ -71,16 +72,17 @@ class Listing:
         gzipped = b"gzip" in accept_encoding and not _NO_GZIP.search(accept_encoding)
         return written.packed if gzipped else written.plain
 
-    async def _rewritten(self) -> _Written | None:
+    async def _rewritten(self, whose: str) -> _Written | None:
         """None while there is nothing to list."""
-        version = self._catalog.version
-        if self._written is not None and self._written.version == version:
-            return self._written  # by whoever held the lock before
-        services = self._catalog.services()
+        version, known = self._catalog.version, self._written.get(whose)
+        if known is not None and known.version == version:
+            return known  # by whoever held the lock before
+        services = await self._catalog.list_for(whose)
         if not services:
             return None
-        self._written = await _write(version, services)
-        return self._written
+        self._written = {name: one for name, one in self._written.items() if one.version == version}
+        self._written[whose] = await _write(version, services)
+        return self._written[whose]
 
 
 async def _write(version: int, services: Sequence[Service]) -> _Written:

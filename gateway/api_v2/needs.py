@@ -26,9 +26,17 @@ class Catalog(Protocol):
         """Whether a service that is not found may yet be sold, once a silent panel is heard of."""
         ...
 
-    def service(self, id: int, /) -> Service | None: ...
+    def sold_to(self, account: str, id: int, /) -> Service | None:
+        """A service as an account has it; None where it is not sold to it."""
+        ...
 
-    def services(self) -> Sequence[Service]: ...
+    async def list_for(self, account: str, /) -> Sequence[Service]:
+        """All that an account may buy."""
+        ...
+
+    def is_apart(self, account: str, /) -> bool:
+        """Whether the account has a list of its own."""
+        ...
 
 
 class Orders(Protocol):

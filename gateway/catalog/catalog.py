@@ -12,7 +12,19 @@ import structlog
 
 from gateway.catalog.aside import Aside
 from gateway.catalog.balances import Balances
-from gateway.catalog.services import Compiled, Conflict, Listed, Service, cost, matching, merged, published, written
+from gateway.catalog.deliveries import Deliveries
+from gateway.catalog.services import (
+    Compiled,
+    Conflict,
+    Listed,
+    Service,
+    cost,
+    matching,
+    merged,
+    published,
+    sold_to,
+    written,
+)
 from gateway.catalog.sync import Ledger, Sync, Synced, pause_s
 from gateway.money import down
 from gateway.panels import Panel
@@ -39,6 +51,8 @@ class Catalog:
     Attributes:
         rules: those in force.
         panels: by name.
+        deliveries: what their routes have really done with our orders.
+        now_ms: the time, milliseconds since 1970.
         version: grows whenever what is sold has changed.
     """
 
@@ -65,13 +79,14 @@ class Catalog:
         self._catalogue_s = catalogue_s
         self._balance_s = balance_s
         self._clock = clock
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._sleep = sleep
         self._draw = draw
         self._tasks: list[asyncio.Task[None]] = []
         self._compiling = asyncio.Lock()
         self._aside = Aside()
         self._together = asyncio.Semaphore(_TOGETHER)
+        self.deliveries = Deliveries(ledger, self._aside, clock=clock, now_ms=now_ms)
         self._ids: dict[str, dict[str, int]] = {}
         self._settled = asyncio.Event()
         self._view = _View()
@@ -88,8 +103,12 @@ class Catalog:
                 aside=self._aside,
                 together=self._together,
                 clock=self._clock,
-                now_ms=self._now_ms,
+                now_ms=self.now_ms,
             )
+            for name, panel in self.panels.items()
+        }
+        self._exchange = {
+            name: panel.exchange * (1 + self.rules.exchange_buffer * (panel.rules.currency != self.rules.currency))
             for name, panel in self.panels.items()
         }
         self._tried: set[str] = set()
@@ -99,7 +118,7 @@ class Catalog:
 
     async def start(self) -> None:
         """Sell by the last good lists at once, and begin to fetch new ones, all panels side by side."""
-        await asyncio.gather(*(sync.load() for sync in self._syncs.values()))
+        await asyncio.gather(self.deliveries.refresh(), *(sync.load() for sync in self._syncs.values()))
         await self._compile()
         self._tried |= {name for name, panel in self.panels.items() if panel.snapshot is not None} - self._stale
         self._settled_now()
@@ -121,6 +140,7 @@ class Catalog:
         """
         await self.stop()
         async with self._compiling:
+            self.version += rules.accounts != self.rules.accounts  # their own lists are others now
             self.rules = rules
             self.panels = panels
             self._settle_in()
@@ -152,6 +172,22 @@ class Catalog:
     def service(self, id: int) -> Service | None:
         return self._view.by_id.get(id)
 
+    def sold_to(self, account: str, id: int) -> Service | None:
+        """A service as an account has it: its own rate and limits; None where it is not sold, or not to that one."""
+        service, own = self._view.by_id.get(id), self.rules.accounts.get(account)
+        return service if service is None or own is None else sold_to(service, own)
+
+    async def list_for(self, account: str) -> Sequence[Service]:
+        """What an account may buy, as `services`."""
+        own = self.rules.accounts.get(account)
+        if own is None:
+            return self._view.services
+        return await self._aside(lambda services: [s for one in services if (s := sold_to(one, own))], self.services())
+
+    def is_apart(self, account: str) -> bool:
+        """Whether the rules say anything of this account: it has a list of its own."""
+        return account in self.rules.accounts
+
     def panel(self, name: str) -> Panel | None:
         return self.panels.get(name)
 
@@ -175,6 +211,7 @@ class Catalog:
                 condition=route.when,
                 listed=False,
             )
+        known = self.deliveries.of(route.panel, route.service)
         return Offer(
             panel=route.panel,
             remote_service=route.service,
@@ -182,15 +219,19 @@ class Catalog:
             weight=route.weight,
             condition=route.when,
             type=row.type,
-            rate=cost(row, panel.exchange),
+            rate=cost(row, self._exchange[route.panel]),
             min=row.min,
             max=row.max,
             refill=row.refill,
             cancel=row.cancel,
             dripfeed=row.dripfeed,
-            closed=panel.closed(now),
-            stopped=panel.stopped,
+            closed=panel.closed(now) and panel.route_closed(route.service, now),
+            ramp=panel.ramp(now),
+            stopped=panel.stopped or panel.quiet_for(now),
             score=panel.score(now),
+            truth=known.truth,
+            kept=known.kept,
+            seconds=known.seconds,
             funds=panel.funds,
         )
 
@@ -239,7 +280,7 @@ class Catalog:
 
     async def _compiled(self, stale: Container[str]) -> _View:
         lists = {
-            name: Listed(None if panel.snapshot is None else panel.rows, panel.exchange)
+            name: Listed(None if panel.snapshot is None else panel.rows, self._exchange[name])
             for name, panel in self.panels.items()
         }
         ours = await self._aside(written, self.rules, lists)

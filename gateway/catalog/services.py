@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from fnmatch import translate
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from gateway import money
-from gateway.conditions import Condition, joined
-from gateway.routing import Policy
+from gateway.conditions import Condition, Facts, failing, joined
+from gateway.routing import Policy, Step
 from gateway.rules import model
 from providers.base import RemoteService
 
@@ -29,6 +29,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         rate: in our currency, of 1000 units or, for the types in `PER_ORDER`, of one order.
         dripfeed: None where no panel says.
         condition: the rules' own for the service; the conditions of `routes` contain it.
+        paid: the cost that the rate was made from; None where the rules fix the rate.
+        min_margin, max_rate, only, never, complete, complete_panels: see `gateway.rules.model.Scope`.
     """
 
     id: int
@@ -42,9 +44,16 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cancel: bool
     dripfeed: bool | None
     description: str
-    policy: Policy
+    policy: tuple[Step, ...]
     routes: tuple[model.Route, ...]
     condition: Condition | None = None
+    paid: Decimal | None = None
+    min_margin: Decimal = Decimal(0)
+    max_rate: Decimal | None = None
+    only: frozenset[str] | None = None
+    never: frozenset[str] = frozenset()
+    complete: bool = False
+    complete_panels: int = 3
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):
@@ -96,11 +105,11 @@ def _service(
     if not rows:
         return none("none of its routes can be bought")
     first = rows[0][0]
-    rate = None if service.rate is None else money.up(service.rate, money.RATE_STEP)
-    if rate is None:
-        margin = rules.margin if service.margin is None else service.margin
-        chosen = max if rules.rate_from is model.RateFrom.DEAREST else min
-        rate = _rate(chosen(paid for _, paid in rows), margin)
+    category = first.category if service.category is None else service.category
+    scope = rules.scope(category, service)
+    chosen = max if rules.rate_from is model.RateFrom.DEAREST else min
+    paid = chosen(paid for _, paid in rows) if service.rate is None else None
+    rate = money.up(service.rate or Decimal(0), money.RATE_STEP) if paid is None else _rate(paid, _margin(scope))
     low, high = min(row.min for row, _ in rows), max(row.max for row, _ in rows)
     low, high = max(low, service.min or low), min(high, service.max or high)
     if low > high:
@@ -109,7 +118,7 @@ def _service(
         id=id,
         name=first.name if service.name is None else service.name,
         type=first.type if service.type is None else service.type,
-        category=first.category if service.category is None else service.category,
+        category=category,
         rate=rate,
         min=low,
         max=high,
@@ -117,9 +126,11 @@ def _service(
         cancel=all(row.cancel for row, _ in rows) if service.cancel is None else service.cancel,
         dripfeed=_dripfeed(row for row, _ in rows),
         description=first.description if service.description is None else service.description,
-        policy=rules.policy if service.policy is None else service.policy,
-        routes=tuple(msgspec.structs.replace(route, when=joined(service.when, route.when)) for route in service.routes),
-        condition=service.when,
+        policy=rules.policy if scope.policy is None else scope.policy,
+        routes=tuple(msgspec.structs.replace(route, when=joined(scope.when, route.when)) for route in service.routes),
+        condition=scope.when,
+        paid=paid,
+        **_limits(scope),
     )
     return compiled, conflicts
 
@@ -181,7 +192,7 @@ def published(
 ) -> Compiled:
     """The rows of one entry as services of ours; `ids` are those given to them, None where they keep the panel's."""
     services, conflicts = [], []
-    margin = rules.margin if entry.margin is None else entry.margin
+    scopes: dict[str, model.Scope] = {}
     for row in rows:
         remote = row.remote_service
         id = _own(remote) if ids is None else ids.get(remote)
@@ -193,8 +204,10 @@ def published(
         elif row.min > row.max:
             why = f"its min {row.min} is above its max {row.max}"
         else:
-            route = model.Route(panel=entry.panel, service=remote)
-            services.append(_published(id, row, _rate(paid, margin), route, rules.policy))
+            scope = scopes.get(row.category)
+            if scope is None:
+                scope = scopes[row.category] = rules.scope(row.category, model.Scope(margin=entry.margin))
+            services.append(_published(id, row, paid, entry.panel, scope))
             continue
         conflicts.append(Conflict(id, entry.panel, remote, why))
     return Compiled(tuple(services), tuple(conflicts))
@@ -207,22 +220,59 @@ def _own(remote: str) -> int | None:
     return int(remote) if int(remote) <= MOST else None
 
 
-def _published(id: int, row: RemoteService, rate: Decimal, route: model.Route, policy: Policy) -> Service:
+def _published(id: int, row: RemoteService, paid: Decimal, panel: str, scope: model.Scope) -> Service:
     return Service(
         id=id,
         name=row.name,
         type=row.type,
         category=row.category,
-        rate=rate,
+        rate=_rate(paid, _margin(scope)),
         min=row.min,
         max=row.max,
         refill=row.refill,
         cancel=row.cancel,
         dripfeed=row.dripfeed,
         description=row.description,
-        policy=policy,
-        routes=(route,),
+        policy=scope.policy or (Policy.CHEAPEST,),
+        routes=(model.Route(panel=panel, service=row.remote_service, when=scope.when),),
+        condition=scope.when,
+        paid=paid,
+        **_limits(scope),
     )
+
+
+def sold_to(service: Service, account: model.AccountRules) -> Service | None:
+    """A service as one account has it; None where that may not buy it."""
+    facts = Facts(service=service.id, category=service.category)
+    if account.services is not None and failing(account.services, facts) is not None:
+        return None
+    changes: dict[str, Any] = {"never": service.never | account.never}
+    for name in ("policy", "min_margin", "max_rate", "only", "complete", "complete_panels"):
+        if (said := getattr(account, name)) is not None:
+            changes[name] = said
+    if account.margin is not None and service.paid is not None:
+        changes["rate"] = _rate(service.paid, account.margin)
+    if account.when is not None:
+        changes["condition"] = joined(service.condition, account.when)
+        changes["routes"] = tuple(
+            msgspec.structs.replace(route, when=joined(account.when, route.when)) for route in service.routes
+        )
+    return msgspec.structs.replace(service, **changes)
+
+
+def _margin(scope: model.Scope) -> Decimal:
+    return scope.margin or Decimal(0)
+
+
+def _limits(scope: model.Scope) -> dict[str, Any]:
+    return {
+        "min_margin": scope.min_margin or Decimal(0),
+        "max_rate": scope.max_rate,
+        "only": scope.only,
+        "never": scope.never,
+        "complete": bool(scope.complete),
+        "complete_panels": scope.complete_panels or 1,
+    }
 
 
 def merged(

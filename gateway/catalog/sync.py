@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import msgspec
 import structlog
 
+from gateway.catalog import deliveries
 from gateway.catalog.aside import Aside
 from gateway.catalog.guard import held_back
 from gateway.panels import Panel, Snapshot, pack, unpack
@@ -22,7 +23,7 @@ _SHARED_S: Final = 86_400.0  # a list older than a day is of no use to another n
 _FIRST_PAUSE_S: Final = 5.0
 
 
-class Ledger(Protocol):
+class Ledger(deliveries.Ledger, Protocol):
     """What of the ledger the catalogue needs."""
 
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None: ...

@@ -17,6 +17,7 @@ from gateway.cli.output import progress, say
 from gateway.cli.text import short
 from gateway.ledger.protocol import Ledger
 from gateway.panels import Panel
+from gateway.routing import Delivered
 from gateway.rules import Mistake, RulesError
 from gateway.rules.model import Rules
 from gateway.rules.report import alike
@@ -31,6 +32,9 @@ class Looking:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._next = 1
+
+    async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
+        return await self._ledger.delivered(since_ms)
 
     async def snapshot(self, panel: str) -> bytes | None:
         return await self._ledger.snapshot(panel)

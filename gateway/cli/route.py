@@ -20,7 +20,7 @@ from gateway.cli.panel import asked
 from gateway.cli.reached import catalog_of, ruled, sold
 from gateway.cli.text import clean
 from gateway.errors import GatewayError
-from gateway.money import wire
+from gateway.money import up, wire
 from gateway.placing import bounded, charged, routed
 from gateway.routing import Decision
 from gateway.rules.model import Rules
@@ -39,12 +39,16 @@ _STAND_INS: Final[Mapping[str, str]] = {
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """One offer as --json writes it: with its place, or with the reason why it is left out."""
+    """One offer as --json writes it: with its place, or with the reason why it is left out.
+
+    `effective`: the cost corrected by what the route has really delivered.
+    """
 
     place: int | None
     panel: str
     remote_service: str
     cost: str | None
+    effective: str | None
     margin: str | None
     health: float | None
     funds: str | None
@@ -84,6 +88,7 @@ def command() -> None:
 @click.option("--runs", type=click.IntRange(min=1), help="Drip-feed: how many times.")
 @click.option("--interval", type=click.IntRange(min=1), help="Drip-feed: minutes between runs.")
 @click.option("--field", "fields", multiple=True, metavar="NAME=VALUE", help="Any other field of the order.")
+@click.option("--account", default="", metavar="NAME", help="Whose order; its own rules count.")
 @click.option("--live", is_flag=True, help="Fetch the panels' lists anew.")
 @click.option("--offline", is_flag=True, help="Ask no panel, not even for our balance there.")
 @rules_option
@@ -97,6 +102,7 @@ def explain(
     runs: int | None,
     interval: int | None,
     fields: tuple[str, ...],
+    account: str,
     live: bool,
     offline: bool,
     rules: str | None,
@@ -114,7 +120,7 @@ def explain(
     named = {"link": link, "runs": runs, "interval": interval}
     given |= {name: str(value) for name, value in named.items() if value is not None}
     settings = settled(rules=rules, ledger=ledger)
-    explained = asyncio.run(_explain(settings, service, quantity, given, live=live, offline=offline))
+    explained = asyncio.run(_explain(settings, service, quantity, given, account, live=live, offline=offline))
     if as_json:
         output.document(explained)
     else:
@@ -129,19 +135,30 @@ def _pair(field: str) -> tuple[str, str]:
 
 
 async def _explain(
-    settings: Settings, id: int, quantity: int, given: Mapping[str, str], *, live: bool, offline: bool
+    settings: Settings,
+    id: int,
+    quantity: int,
+    given: Mapping[str, str],
+    account: str,
+    *,
+    live: bool,
+    offline: bool,
 ) -> Explained:
     rules = ruled(settings)
     async with catalog_of(settings, rules, live=live, offline=offline) as looked:
         catalog = looked.tell()
-        service = sold(catalog, id)
+        service = catalog.sold_to(account, sold(catalog, id).id)
+        if service is None:
+            raise Failure(f"service {id}: the rules do not sell it to {account}")
         fields = _fields(service, quantity, given, rules)
         if not offline:
             names = {route.panel for route in service.routes}
             for line in await asyncio.gather(*(asked(catalog.panels[name]) for name in sorted(names))):
                 if not line.answers:
                     output.say(f"{line.panel}: balance: {line.why}")
-        return _explained(catalog, service, fields, routed(catalog, service, fields, now=time.monotonic()))
+        return _explained(
+            catalog, service, fields, routed(catalog, service, fields, now=time.monotonic(), account=account)
+        )
 
 
 def _fields(service: Service, quantity: int, given: Mapping[str, str], rules: Rules) -> OrderFields:
@@ -178,6 +195,7 @@ def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision
             panel=choice.panel,
             remote_service=choice.remote_service,
             cost=wire(choice.cost),
+            effective=None if choice.effective is None else wire(up(choice.effective)),
             margin=wire(charge - choice.cost),
             health=round(choice.score, 2),
             funds=funds.get(choice.panel),
@@ -191,6 +209,7 @@ def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision
             panel=out.panel,
             remote_service=out.remote_service,
             cost=None,
+            effective=None,
             margin=None,
             health=None,
             funds=funds.get(out.panel),
@@ -202,7 +221,7 @@ def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision
         service=service.id,
         name=service.name,
         type=service.type,
-        policy=decision.policy.value,
+        policy=decision.policy,
         currency=catalog.rules.currency,
         rate=wire(service.rate),
         units=fields.units(),
@@ -224,7 +243,15 @@ def _print(explained: Explained) -> None:
     print()
     output.table(
         output.columns(
-            ">", "panel", "service", ">cost", ">left over", ">health", ">our funds there", "left out because"
+            ">",
+            "panel",
+            "service",
+            ">cost",
+            ">in truth",
+            ">left over",
+            ">health",
+            ">our funds there",
+            "left out because",
         ),
         [
             (
@@ -232,6 +259,7 @@ def _print(explained: Explained) -> None:
                 offer.panel,
                 offer.remote_service,
                 offer.cost or "",
+                offer.effective or "",
                 offer.margin or "",
                 "" if offer.health is None else f"{offer.health:.2f}",
                 offer.funds or "?",

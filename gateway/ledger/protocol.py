@@ -25,6 +25,7 @@ from gateway.ledger.records import (
     Wish,
 )
 from gateway.ledger.reports import Recovery, Replay, Totals
+from gateway.routing import Delivered
 from providers.base import OrderStatus, RefillStatus, Status
 
 
@@ -149,6 +150,10 @@ class Ledger(Protocol):
 
     async def attempts(self, order: int) -> Sequence[Attempt]: ...
 
+    async def account_of(self, order: int) -> str:
+        """The name of the account whose order it is; empty where there is no such order."""
+        ...
+
     async def order_of(self, attempt: int) -> int | None: ...
 
     async def bound(self, panel: str, remote_id: str) -> int | None:
@@ -245,6 +250,10 @@ class Ledger(Protocol):
         stopped: str | None = None,
     ) -> Learned:
         """Change what is known of a panel; None leaves a field as it is."""
+        ...
+
+    async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
+        """What the routes have really done of which an order ended, or was refilled, since then; oldest first."""
         ...
 
     async def keep_reading(self, reading: Reading) -> None: ...

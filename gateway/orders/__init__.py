@@ -96,7 +96,7 @@ class Orders:
                 return order
         fields = bounded(fields, self._catalog.rules)
         charge = charged(service, fields)
-        decision = routed(self._catalog, service, fields, now=self._clock())
+        decision = routed(self._catalog, service, fields, now=self._clock(), account=account.name)
         if not decision.choices:
             self._turn_away(service, decision)
             wrong_link = all(refuses_link(route.when, fields.link) for route in service.routes)

@@ -1,6 +1,6 @@
 """Which offers can take an order, or the rest of one, at this moment."""
 
-import secrets
+import random
 from collections.abc import Collection
 from decimal import Decimal
 
@@ -8,6 +8,7 @@ import msgspec
 
 from gateway import money
 from gateway.catalog import Catalog, Service
+from gateway.conditions import Facts, minute_of_week
 from gateway.errors import BadForm
 from gateway.ledger.records import Next, Order
 from gateway.routing import Choice, Decision, Wanted, decide
@@ -15,20 +16,30 @@ from gateway.rules.model import Rules
 from providers.service_types import PER_ORDER, TYPES, OrderFields, Subscriptions
 
 
-def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: float) -> Decision:
-    """How an order is routed at this moment of the clock: `add` goes by it, and `route explain` prints it."""
-    return _decided(catalog, service, fields, charged(service, fields), now)
+def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: float, account: str = "") -> Decision:
+    """How an order is routed at this moment of the clock: `add` goes by it, and `route explain` prints it.
+
+    `service` is what the catalogue sells to `account`.
+    """
+    return _decided(catalog, service, fields, charged(service, fields), now, account)
 
 
 def choices_left(
-    catalog: Catalog, order: Order, fields: OrderFields, charge: Decimal, *, without: Collection[str], now: float
+    catalog: Catalog,
+    order: Order,
+    fields: OrderFields,
+    charge: Decimal,
+    *,
+    account: str,
+    without: Collection[str],
+    now: float,
 ) -> tuple[Choice, ...]:
     """The offers that can take an order, or its rest, for what its customer pays for that; none of panels `without`."""
-    service = catalog.service(order.service)
+    service = catalog.sold_to(account, order.service)
     if service is None or service.type != order.type:
         return ()
     promised = msgspec.structs.replace(service, refill=order.refill, cancel=order.cancel)
-    decision = _decided(catalog, promised, fields, charge, now)
+    decision = _decided(catalog, promised, fields, charge, now, account)
     return tuple(choice for choice in decision.choices if choice.panel not in without)
 
 
@@ -77,13 +88,25 @@ def resized(order: Order, units: int) -> OrderFields | None:
     return msgspec.structs.replace(fields, quantity=units)
 
 
-def _decided(catalog: Catalog, service: Service, fields: OrderFields, charge: Decimal, now: float) -> Decision:
+def _decided(  # noqa: PLR0917 - what a decision goes by
+    catalog: Catalog, service: Service, fields: OrderFields, charge: Decimal, now: float, account: str
+) -> Decision:
     wanted = Wanted(
         fields=fields,
         charge=charge,
         refill=service.refill,
         cancel=service.cancel,
-        min_margin=catalog.rules.min_margin,
-        draw=secrets.token_hex(8),
+        min_margin=service.min_margin,
+        max_rate=service.max_rate,
+        only=service.only,
+        never=service.never,
+        facts=Facts(
+            account=account,
+            service=service.id,
+            category=service.category,
+            name=service.name,
+            minute=minute_of_week(catalog.now_ms()),
+        ),
+        draw=f"{random.getrandbits(64):x}",
     )
-    return decide(catalog.offers(service, now), wanted, service.policy)
+    return decide(catalog.offers(service, now), wanted, service.policy, rules=catalog.rules.version)

@@ -216,10 +216,10 @@ class Placing:
             except Exception as unforeseen:  # noqa: BLE001 - it may have been sent; its words may hold a key
                 error = errors.Unanswered(type(unforeseen).__name__, panel=choice.panel, action="add")
             else:
-                panel.noted("add", None, self._clock() - began)
+                panel.noted("add", None, self._clock() - began, remote_service=choice.remote_service)
                 panel.spent(choice.cost)
                 return Accepted(remote_id=added.remote_id, charge=added.charge), None
-        panel.noted("add", error, self._clock() - began)
+        panel.noted("add", error, self._clock() - began, remote_service=choice.remote_service)
         return outcome_of(error), error
 
     def _late(self, sending: Sending) -> str | None:

@@ -41,20 +41,24 @@ class Completing:
     async def passed_on(self, one: Due, status: Status, next_ms: int | None) -> bool:
         """Whether the rest of an order that its panel ended is being made elsewhere from now on."""
         order = await self._ledger.order(one.order)
-        if order is None or not self._wanted(order) or await self._ledger.wished(order.id, "cancel") is not None:
+        if order is None or order.status in FINISHED or order.type in _NEVER or not order.units:
+            return False
+        account = await self._ledger.account_of(order.id)
+        complete, panels = self._wanted(order, account)
+        if not complete or await self._ledger.wished(order.id, "cancel") is not None:
             return False
         attempts = await self._ledger.attempts(order.id)
         tried = {attempt.panel for attempt in attempts}
         took = [attempt for attempt in attempts if attempt.id == one.attempt]
         bought = sum(attempt.remote_id is not None for attempt in attempts)
-        if not took or took[0].passed_on or bought >= self._panels(order):
+        if not took or took[0].passed_on or bought >= panels:
             return False
         rest = rest_of(Try(id=one.attempt, panel=took[0].panel, units=took[0].units), status)
         fields = resized(order, rest)
         if rest <= 0 or fields is None:
             return False
         charge = amount(steps(order.charge) * rest // order.units)
-        choices = choices_left(self._catalog, order, fields, charge, without=tried, now=self._clock())
+        choices = choices_left(self._catalog, order, fields, charge, account=account, without=tried, now=self._clock())
         if not choices:
             return False
         try:
@@ -70,14 +74,9 @@ class Completing:
         self._placing.go_on(order.id, attempt, fields, choices)
         return True
 
-    def _wanted(self, order: Order) -> bool:
-        if order.status in FINISHED or order.type in _NEVER or not order.units:
-            return False
-        service = self._catalog.rules.services.get(order.service)
-        said = None if service is None else service.complete
-        return self._catalog.rules.complete if said is None else said
-
-    def _panels(self, order: Order) -> int:
-        service = self._catalog.rules.services.get(order.service)
-        said = None if service is None else service.complete_panels
-        return self._catalog.rules.complete_panels if said is None else said
+    def _wanted(self, order: Order, account: str) -> tuple[bool, int]:
+        """Whether the rules want a rest bought elsewhere, and at how many panels an order may be bought at most."""
+        service = self._catalog.sold_to(account, order.service)
+        if service is not None:
+            return service.complete, service.complete_panels
+        return self._catalog.rules.complete, self._catalog.rules.complete_panels

@@ -322,7 +322,15 @@ class Looking:
             if fields is not None and elsewhere and await self._ledger.wished(order.id, "cancel") is None:
                 tried = {known.panel for known in await self._ledger.attempts(order.id)}
                 share = order.charge if attempt.units == order.units else order.charge * attempt.units / order.units
-                choices = choices_left(self._catalog, order, fields, share, without=tried, now=self._clock())
+                choices = choices_left(
+                    self._catalog,
+                    order,
+                    fields,
+                    share,
+                    account=await self._ledger.account_of(order.id),
+                    without=tried,
+                    now=self._clock(),
+                )
             then = following(self._catalog, choices[0], fields) if choices and fields else Fail(why="not placed")
         try:
             next_attempt = await self._ledger.settle(attempt.id, outcome, then)

@@ -98,6 +98,7 @@ class Reconcile:
     async def _wish(self) -> None:
         while True:
             await self._safely("", self._wishing.fulfil)
+            await self._catalog.deliveries.refresh()
             for panel in self._catalog.panels.values():
                 await self._safely(panel.name, lambda panel=panel: self._resumed(panel))  # type: ignore[misc]
             await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))

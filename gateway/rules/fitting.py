@@ -68,11 +68,11 @@ def _struct(table: Table, shape: type[msgspec.Struct], path: Path, report: Repor
         if word not in fields:
             report.mistake(entry.key, (*path, word), f"no such key here{nearest(word, fields, plural='keys')}")
         elif (value := fit(entry.node, fields[word].type, (*path, word), report)) is not UNSET:
-            values[word] = value
+            values[fields[word].name] = value
     missing = [word for word, field in fields.items() if field.required and word not in table.entries]
     for word in missing:
         report.mistake(table.place, (*path, word), "is missing")
-    if any(field.required and word not in values for word, field in fields.items()):
+    if any(field.required and field.name not in values for field in fields.values()):
         return UNSET
     return shape(**values)
 

@@ -16,7 +16,8 @@ from gateway.rules.model import Rules
 from gateway.rules.panels import check_currency, is_currency, panel
 from gateway.rules.reading import Reading
 from gateway.rules.report import Mistake, Report, RulesError, shown
-from gateway.rules.services import publish, service, share
+from gateway.rules.scopes import account, category, panels, policy, share
+from gateway.rules.services import publish, service
 from gateway.rules.shapes import PublishShape, RulesShape
 from providers import PROVIDERS
 
@@ -92,13 +93,20 @@ def _rules(shape: RulesShape, reading: Reading) -> Rules:
         panels={name: panel for name, panel in found.items() if panel is not None},
         currency=shape.currency,
         exchange={code: Decimal(amount) for code, amount in shape.exchange.items()},
-        policy=shape.policy,
+        exchange_buffer=share(shape.exchange_buffer, ("exchange_buffer",), reading),
+        policy=policy(shape.policy, ("policy",), reading),
         margin=share(shape.margin, ("margin",), reading),
         min_margin=share(shape.min_margin, ("min_margin",), reading),
+        max_rate=None if shape.max_rate is None else Decimal(shape.max_rate),
+        never=panels(shape.never, ("never",), reading),
         rate_from=shape.rate_from,
         subscription_posts=shape.subscription_posts,
         complete=shape.complete,
         complete_panels=shape.complete_panels,
+        categories=tuple(
+            category(glob, written, ("categories", glob), reading) for glob, written in shape.categories.items()
+        ),
+        accounts={name: account(written, ("accounts", name), reading) for name, written in shape.accounts.items()},
         services={id: service(written, ("services", str(id)), reading) for id, written in shape.services.items()},
         publish=tuple(
             publish(written, ("publish", number), reading)

@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 import msgspec
 
-from gateway.conditions import Condition
-from gateway.routing import Policy
+from gateway.conditions import Condition, joined
+from gateway.routing import Policy, Step
 
 
 class RateFrom(StrEnum):
@@ -79,7 +80,72 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     when: Condition | None = None
 
 
-class Service(msgspec.Struct, frozen=True, kw_only=True):
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be said of everything, and otherwise of a category, a service, an account. None = as the wider one.
+
+    Attributes:
+        margin: share put on the cost to make the rate, 0.15 = 15 %.
+        min_margin: share of the cost that must be left over when buying.
+        max_rate: the dearest rate that is paid to a panel, in our currency; None = any.
+        only, never: panels that alone may be bought at, or may not. What a wider scope says never to, stays so.
+        complete: whether the rest of an order that a panel ended early is bought elsewhere.
+        complete_panels: how many panels may take part in one order.
+        when: conditions on the order; those of wider scopes hold as well.
+    """
+
+    policy: tuple[Step, ...] | None = None
+    margin: Decimal | None = None
+    min_margin: Decimal | None = None
+    max_rate: Decimal | None = None
+    only: frozenset[str] | None = None
+    never: frozenset[str] = frozenset()
+    complete: bool | None = None
+    complete_panels: int | None = None
+    when: Condition | None = None
+
+
+def narrowed(*scopes: Scope) -> Scope:
+    """Several scopes as one, from the widest to the narrowest: what that says counts."""
+    known: dict[str, object] = {}
+    for scope in scopes:
+        for name in Scope.__struct_fields__:
+            value = getattr(scope, name)
+            if name == "never":
+                known[name] = frozenset(value) | known.get(name, frozenset())  # type: ignore[operator]
+            elif name == "when":
+                known[name] = joined(known.get(name), value)  # type: ignore[arg-type]
+            elif value is not None:
+                known[name] = value
+    return Scope(**known)  # type: ignore[arg-type]
+
+
+class Category(Scope, frozen=True, kw_only=True):
+    """What holds for the services whose category the glob matches, whatever its case."""
+
+    category: str
+
+    def covers(self, category: str) -> bool:
+        return fnmatchcase(category.lower(), self.category.lower())
+
+
+class AccountRules(Scope, frozen=True, kw_only=True):
+    """What holds for one account.
+
+    Attributes:
+        services: what it may buy; None = everything.
+        budget_day, budget_month: what its orders may come to in a day, or month, of UTC; None = no bound.
+        rate_limit: calls and span, "600/min".
+        addresses: networks that it may call from; empty = all.
+    """
+
+    services: Condition | None = None
+    budget_day: Decimal | None = None
+    budget_month: Decimal | None = None
+    rate_limit: str | None = None
+    addresses: tuple[str, ...] = ()
+
+
+class Service(Scope, frozen=True, kw_only=True):
     """One line of our catalogue as the rules have it; what is None comes from its routes."""
 
     routes: tuple[Route, ...]
@@ -92,11 +158,6 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     max: int | None = None
     refill: bool | None = None
     cancel: bool | None = None
-    policy: Policy | None = None
-    margin: Decimal | None = None
-    complete: bool | None = None
-    complete_panels: int | None = None
-    when: Condition | None = None
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,11 +177,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         currency: what customers see and the ledger keeps.
         exchange: one unit of a currency, in `currency`.
-        margin: share put on the cost to make the rate, 0.15 = 15 %.
-        min_margin: share of the cost that must be left over when buying.
+        exchange_buffer: share put on what a panel takes in another currency than ours.
+        policy, margin, min_margin, max_rate, never, complete, complete_panels: see `Scope`; these are the widest.
         subscription_posts: how many new posts a subscription without a limit is sold as.
-        complete: whether the rest of an order that a panel ended early is bought elsewhere.
-        complete_panels: how many panels may take part in one order.
+        categories, accounts: narrower scopes; of several categories that match, the later one counts.
         version: hash of the file's content; what references lead to is not in it.
         warnings: what is allowed and hardly meant, each with its place.
     """
@@ -128,14 +188,35 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     panels: dict[str, Panel]
     currency: str = "USD"
     exchange: dict[str, Decimal] = {}
-    policy: Policy = Policy.CHEAPEST
+    exchange_buffer: Decimal = Decimal(0)
+    policy: tuple[Step, ...] = (Policy.CHEAPEST,)
     margin: Decimal = Decimal(0)
     min_margin: Decimal = Decimal(0)
+    max_rate: Decimal | None = None
+    never: frozenset[str] = frozenset()
     rate_from: RateFrom = RateFrom.DEAREST
     subscription_posts: int = 30
     complete: bool = False
     complete_panels: int = 3
+    categories: tuple[Category, ...] = ()
+    accounts: dict[str, AccountRules] = {}
     services: dict[int, Service] = {}
     publish: tuple[Publish, ...] = ()
     version: str = ""
     warnings: tuple[str, ...] = ()
+
+    def everywhere(self) -> Scope:
+        """The widest scope."""
+        return Scope(
+            policy=self.policy,
+            margin=self.margin,
+            min_margin=self.min_margin,
+            max_rate=self.max_rate,
+            never=self.never,
+            complete=self.complete,
+            complete_panels=self.complete_panels,
+        )
+
+    def scope(self, category: str, *narrower: Scope) -> Scope:
+        """What holds for the services of a category, and within the narrower scopes."""
+        return narrowed(self.everywhere(), *(one for one in self.categories if one.covers(category)), *narrower)

@@ -1,13 +1,13 @@
-"""Services, routes, conditions and published lists of the rules file, each checked."""
+"""Services, routes and published lists of the rules file, each checked."""
 
 from decimal import Decimal
 
-from gateway.conditions import Condition, joined
 from gateway.money import RATE_STEP, down
 from gateway.rules.model import Publish, Route, Service
 from gateway.rules.reading import Reading
 from gateway.rules.report import Path, nearest, shown
-from gateway.rules.shapes import PublishShape, RouteShape, ServiceShape, WhenShape
+from gateway.rules.scopes import check_panel, condition, scope, share
+from gateway.rules.shapes import PublishShape, RouteShape, ServiceShape
 from providers.service_types import TYPES
 
 
@@ -28,16 +28,12 @@ def service(shape: ServiceShape, path: Path, reading: Reading) -> Service:
         max=shape.max,
         refill=shape.refill,
         cancel=shape.cancel,
-        policy=shape.policy,
-        margin=None if shape.margin is None else share(shape.margin, (*path, "margin"), reading),
-        complete=shape.complete,
-        complete_panels=shape.complete_panels,
-        when=_condition(shape.when, (*path, "when"), reading),
+        **scope(shape, path, reading),
     )
 
 
 def publish(shape: PublishShape, path: Path, reading: Reading) -> Publish:
-    _check_panel(shape.panel, (*path, "panel"), reading)
+    check_panel(shape.panel, (*path, "panel"), reading)
     return Publish(
         panel=shape.panel,
         ids=shape.ids,
@@ -46,14 +42,6 @@ def publish(shape: PublishShape, path: Path, reading: Reading) -> Publish:
         name=shape.name,
         margin=None if shape.margin is None else share(shape.margin, (*path, "margin"), reading),
     )
-
-
-def share(percent: str, path: Path, reading: Reading) -> Decimal:
-    """`15%` as 0.15."""
-    part = Decimal(percent.strip().rstrip("% ")) / 100
-    if part > 10:
-        reading.mistake(path, f"{shown(percent)} is above 1000%")
-    return part
 
 
 def _routes(written: tuple[object, ...], path: Path, reading: Reading) -> tuple[Route, ...]:
@@ -71,7 +59,7 @@ def _routes(written: tuple[object, ...], path: Path, reading: Reading) -> tuple[
 
 
 def _route(shape: RouteShape, path: Path, reading: Reading) -> Route:
-    _check_panel(shape.panel, (*path, "panel"), reading)
+    check_panel(shape.panel, (*path, "panel"), reading)
     remote_service = str(shape.service)
     if (
         not remote_service.isprintable()
@@ -79,14 +67,8 @@ def _route(shape: RouteShape, path: Path, reading: Reading) -> Route:
         or remote_service != remote_service.strip()
     ):
         reading.mistake((*path, "service"), f"{shown(remote_service)} is not a panel's id of a service")
-    when = _condition(shape.when, (*path, "when"), reading)
+    when = condition(shape.when, (*path, "when"), reading)
     return Route(panel=shape.panel, service=remote_service, weight=shape.weight, when=when)
-
-
-def _check_panel(name: str, path: Path, reading: Reading) -> None:
-    if name not in reading.panels:
-        known = nearest(name, reading.panels, plural="panels")
-        reading.mistake(path, f"{shown(name)} is not a panel{known}")
 
 
 def _rate(amount: str, path: Path, reading: Reading) -> Decimal:
@@ -96,23 +78,3 @@ def _rate(amount: str, path: Path, reading: Reading) -> Decimal:
     elif down(rate, RATE_STEP) != rate:
         reading.mistake(path, f"{shown(amount)} is finer than {RATE_STEP}, the finest rate that is shown")
     return rate
-
-
-def _condition(shape: WhenShape | None, path: Path, reading: Reading) -> Condition | None:
-    if shape is None:
-        return None
-    clauses: list[Condition] = []
-    try:
-        if shape.quantity is not None:
-            clauses.append(Condition(quantity=shape.quantity))
-    except ValueError as wrong:
-        reading.mistake((*path, "quantity"), str(wrong))
-    try:
-        if shape.link is not None:
-            written: tuple[object, ...] = (shape.link,) if isinstance(shape.link, str) else shape.link
-            globs = tuple(glob for glob in written if isinstance(glob, str))
-            if globs or not written:
-                clauses.append(Condition(link=globs))
-    except ValueError as wrong:
-        reading.mistake((*path, "link"), str(wrong))
-    return joined(*clauses)

@@ -4,12 +4,13 @@ A description here completes two sentences: the editor's hint, and the mistake "
 """
 
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
-from gateway.routing import Policy
+from gateway.routing import Canary, Policy
 from gateway.rules.model import Feature, Ids, Panel, Publish, RateFrom, Route, Rules, Tells
 from providers.pace import GRAMMAR
 from providers.service_types import TYPES
@@ -47,7 +48,13 @@ RemoteId = Annotated[str | int, Meta(description="a panel's id of a service")]
 ShortRoute = Annotated[str, Meta(pattern=r"^[^/]+/.+$", description="a route, like alpha/101")]
 ServiceType = Annotated[str, Meta(description="a service type, like Default", extra_json_schema={"enum": list(TYPES)})]
 Quantity = Annotated[str | int, Meta(description='a bound on quantity, like ">= 1000" or "100..5000"')]
-Glob = Annotated[str, Meta(min_length=1, max_length=500, description='a glob over the link, like "*instagram.com*"')]
+Number = Annotated[str | int, Meta(description='a bound, like ">= 1000" or "100..5000"')]
+Glob = Annotated[
+    str, Meta(min_length=1, max_length=500, description='a glob, like "*instagram.com*", or /an expression/')
+]
+Times = Annotated[str, Meta(description='a time of day, UTC, like "22:00..06:00"')]
+Network = Annotated[str, Meta(min_length=2, max_length=50, description="an address or a network, like 10.0.0.0/8")]
+ServicesText = Annotated[str | int, Meta(description="an id, a span of ids, or a glob over categories")]
 
 
 def _default(model: type[msgspec.Struct], name: str) -> Any:
@@ -64,11 +71,35 @@ class _Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     pass
 
 
-class WhenShape(_Shape, frozen=True, kw_only=True):
-    """What an order must be like. All clauses must hold; of several globs, one."""
+class Day(StrEnum):
+    MON = "mon"
+    TUE = "tue"
+    WED = "wed"
+    THU = "thu"
+    FRI = "fri"
+    SAT = "sat"
+    SUN = "sun"
 
-    quantity: Quantity | None = None
+
+class WhenShape(_Shape, frozen=True, kw_only=True):
+    """What an order must be like. All clauses must hold; of a list, one."""
+
+    quantity: Quantity | tuple[Quantity, ...] | None = None
+    charge: Number | tuple[Number, ...] | None = None
+    rate: Number | tuple[Number, ...] | None = None
+    health: Number | tuple[Number, ...] | None = None
+    service: Number | tuple[Number, ...] | None = None
     link: Glob | tuple[Glob, ...] | None = None
+    account: Glob | tuple[Glob, ...] | None = None
+    type: Glob | tuple[Glob, ...] | None = None
+    category: Glob | tuple[Glob, ...] | None = None
+    name: Glob | tuple[Glob, ...] | None = None
+    panel: Glob | tuple[Glob, ...] | None = None
+    time: Times | None = None
+    days: tuple[Day, ...] | None = None
+    all: "tuple[WhenShape, ...] | None" = None
+    any: "tuple[WhenShape, ...] | None" = None
+    not_: "WhenShape | None" = msgspec.field(name="not", default=None)
 
 
 class PanelShape(_Shape, frozen=True, kw_only=True):
@@ -101,7 +132,50 @@ class RouteShape(_Shape, frozen=True, kw_only=True):
     when: WhenShape | None = None
 
 
-class ServiceShape(_Shape, frozen=True, kw_only=True):
+class CanaryShape(_Shape, frozen=True, kw_only=True):
+    """A route on trial: first for a share of the links, last for the others."""
+
+    canary: ShortRoute
+    share: Percent
+    floor: Percent = _percent(Decimal(str(_default(Canary, "floor"))))
+
+
+PolicyShape = (
+    Policy | Annotated[tuple[Policy | CanaryShape, ...], Meta(min_length=1, description="a policy, or a list of them")]
+)
+
+
+class ScopeShape(_Shape, frozen=True, kw_only=True):
+    """What may be said of a category, a service, an account, where it differs from what is said of everything."""
+
+    policy: PolicyShape | None = None
+    margin: Percent | None = None
+    min_margin: Percent | None = None
+    max_rate: Amount | None = None
+    only: tuple[Text, ...] | None = None
+    never: tuple[Text, ...] = ()
+    complete: bool | None = None
+    complete_panels: Panels | None = None
+    when: WhenShape | None = None
+
+
+class BudgetShape(_Shape, frozen=True, kw_only=True):
+    """What an account's orders may come to, in a day and in a month of UTC."""
+
+    day: Amount | None = None
+    month: Amount | None = None
+
+
+class AccountShape(ScopeShape, frozen=True, kw_only=True):
+    """What holds for one account of yours."""
+
+    services: tuple[ServicesText, ...] | None = None
+    budget: BudgetShape | None = None
+    rate_limit: Calls | None = None
+    addresses: tuple[Network, ...] = ()
+
+
+class ServiceShape(ScopeShape, frozen=True, kw_only=True):
     """One line of your catalogue; what is left out comes from its routes."""
 
     routes: Annotated[tuple[ShortRoute | RouteShape, ...], Meta(min_length=1, description="a list of routes")]
@@ -114,11 +188,6 @@ class ServiceShape(_Shape, frozen=True, kw_only=True):
     max: Units | None = None
     refill: bool | None = None
     cancel: bool | None = None
-    policy: Policy | None = None
-    margin: Percent | None = None
-    complete: bool | None = None
-    complete_panels: Panels | None = None
-    when: WhenShape | None = None
 
 
 class PublishShape(_Shape, frozen=True, kw_only=True):
@@ -138,13 +207,18 @@ class RulesShape(_Shape, frozen=True, kw_only=True):
     panels: dict[PanelName, PanelShape]
     currency: Currency = _default(Rules, "currency")
     exchange: dict[Currency, Amount] = _default(Rules, "exchange")
-    policy: Policy = _default(Rules, "policy")
+    exchange_buffer: Percent = _percent(_default(Rules, "exchange_buffer"))
+    policy: PolicyShape = Policy.CHEAPEST
     margin: Percent = _percent(_default(Rules, "margin"))
     min_margin: Percent = _percent(_default(Rules, "min_margin"))
+    max_rate: Amount | None = None
+    never: tuple[Text, ...] = ()
     rate_from: RateFrom = _default(Rules, "rate_from")
     subscription_posts: Posts = _default(Rules, "subscription_posts")
     complete: bool = _default(Rules, "complete")
     complete_panels: Panels = _default(Rules, "complete_panels")
+    categories: dict[Text, ScopeShape] = {}
+    accounts: dict[Text, AccountShape] = {}
     services: dict[ServiceId, ServiceShape] = _default(Rules, "services")
     publish: tuple[PublishShape, ...] = _default(Rules, "publish")
 

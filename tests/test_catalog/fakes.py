@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from gateway.catalog import Catalog
-from gateway.conditions import Condition
+from gateway.conditions import condition
 from gateway.ledger.records import LedgerBusy
 from gateway.panels import Panel, exchange
+from gateway.routing import Delivered
 from gateway.rules import model
 from gateway.shared import InProcess
 from providers.base import (
@@ -103,16 +104,21 @@ def silence(panel: str = "alpha") -> Unanswered:
 
 
 class FakeLedger:
-    """The three methods that the catalogue uses, in memory. `held` makes `service_ids` wait once it is `reached`."""
+    """The methods that the catalogue uses, in memory. `held` makes `service_ids` wait once it is `reached`."""
 
     def __init__(self) -> None:
         self.snapshots: dict[str, bytes] = {}
         self.kept_ms: list[int] = []
+        self.deliveries: list[Delivered] = []
         self.ids: dict[tuple[str, str], int] = {}
         self.asked_ids: list[tuple[str, ...]] = []
         self.busy = False
         self.held: asyncio.Event | None = None
         self.reached = asyncio.Event()
+
+    async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
+        self._check()
+        return [one for one in self.deliveries if one.at_ms >= since_ms]
 
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None:
         self._check()
@@ -223,7 +229,7 @@ ROUTED = rules(
         7: model.Service(
             routes=(
                 model.Route(panel="alpha", service="1"),
-                model.Route(panel="beta", service="2", weight=3, when=Condition(quantity=">= 100")),
+                model.Route(panel="beta", service="2", weight=3, when=condition(quantity=">= 100")),
                 model.Route(panel="alpha", service="99"),
             )
         )

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.catalog.guard import held_back
 from gateway.catalog.services import Compiled, Conflict, Listed, Service, matching, merged, published, written
-from gateway.conditions import Condition, failing
+from gateway.conditions import Facts, condition, failing
 from gateway.routing import Policy
 from gateway.rules import model
 from providers.base import RemoteService, Services, Skipped
@@ -76,7 +76,7 @@ class TestWritten:
         service = sold(TWO, {"alpha": listed(), "beta": listed(first)})
         assert (service.id, service.name, service.category) == (7, "Likes", "TikTok")
         assert (service.type, service.description, service.dripfeed) == ("Package", "fast", False)
-        assert (service.policy, service.condition) == (Policy.CHEAPEST, None)
+        assert (service.policy, service.condition) == ((Policy.CHEAPEST,), None)
 
     def test_what_the_rules_say_wins(self) -> None:
         said = model.Service(
@@ -90,12 +90,12 @@ class TestWritten:
             max=500,
             refill=True,
             cancel=True,
-            policy=Policy.HEALTHIEST,
+            policy=(Policy.HEALTHIEST,),
         )
         service = sold(said, {"alpha": listed(row("1", description="theirs"))}, margin=Decimal(9))
         assert (service.name, service.category, service.description) == ("Ours", "Best", "")
         assert (service.rate, service.min, service.max) == (Decimal("2.5"), 20, 500)
-        assert (service.refill, service.cancel, service.policy) == (True, True, Policy.HEALTHIEST)
+        assert (service.refill, service.cancel, service.policy) == (True, True, (Policy.HEALTHIEST,))
 
     def test_min_and_max_span_all_routes_of_its_type(self) -> None:
         other = row("3", type="Package", min=1, max=9999)
@@ -188,20 +188,20 @@ class TestWritten:
     def test_its_routes_carry_its_own_condition_too(self) -> None:
         service = model.Service(
             routes=(
-                model.Route(panel="alpha", service="1", weight=3, when=Condition(link="*instagram*")),
+                model.Route(panel="alpha", service="1", weight=3, when=condition(link="*instagram*")),
                 model.Route(panel="beta", service="2"),
             ),
-            when=Condition(quantity=">= 100"),
+            when=condition(quantity=">= 100"),
         )
         shown = sold(service, {"alpha": listed(row("1")), "beta": listed(row("2"))})
         assert shown.condition == service.when
         first, second = (route.when for route in shown.routes)
         assert first is not None
         assert second is not None
-        assert failing(first, 100, "https://instagram.com/p") is None
-        assert failing(first, 99, "https://instagram.com/p") is not None
-        assert failing(first, 100, "https://tiktok.com/p") is not None
-        assert failing(second, 99, "https://tiktok.com/p") is not None
+        assert failing(first, Facts(quantity=100, link="https://instagram.com/p")) is None
+        assert failing(first, Facts(quantity=99, link="https://instagram.com/p")) is not None
+        assert failing(first, Facts(quantity=100, link="https://tiktok.com/p")) is not None
+        assert failing(second, Facts(quantity=99, link="https://tiktok.com/p")) is not None
         assert [route.weight for route in shown.routes] == [3, 1]
 
 
@@ -219,7 +219,7 @@ class TestPublished:
     def test_a_row_becomes_a_service_with_one_route(self) -> None:
         entry = model.Publish(panel="alpha")
         one = row("42", rate=Decimal("0.5"), refill=True, dripfeed=True, description="30 days")
-        part = published(entry, rules(margin=Decimal("0.1"), policy=Policy.WEIGHTED), [one], Decimal(2), None)
+        part = published(entry, rules(margin=Decimal("0.1"), policy=(Policy.WEIGHTED,)), [one], Decimal(2), None)
         assert part == Compiled(
             (
                 Service(
@@ -234,8 +234,9 @@ class TestPublished:
                     cancel=False,
                     dripfeed=True,
                     description="30 days",
-                    policy=Policy.WEIGHTED,
+                    policy=(Policy.WEIGHTED,),
                     routes=routes("alpha/42"),
+                    paid=Decimal(1),
                 ),
             )
         )

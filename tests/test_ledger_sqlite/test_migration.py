@@ -95,6 +95,7 @@ async def test_orders_of_every_kind_go_on_after_the_tables_were_made_anew(path: 
     await ledger.open()
     try:
         assert (await ledger.totals()).wrong == ()
+        assert await ledger.delivered() == ()
         replay = await ledger.replayed()
         assert (replay.orders, replay.older, replay.wrong) == (0, len(KINDS), ())
         assert (await ledger.recover()).unknown == 1

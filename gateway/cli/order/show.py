@@ -13,7 +13,7 @@ from gateway.cli.opened import ledger_at, settled
 from gateway.cli.text import moment, said
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Attempt, AttemptState, Event, Order
-from gateway.money import wire
+from gateway.money import up, wire
 from gateway.routing import Decision
 
 
@@ -219,14 +219,24 @@ def _print_decision(text: str) -> None:
     except msgspec.MsgspecError:
         # Of a later version, or none: the rest of the order is still worth showing.
         return
-    print(f"\noffers, {decision.policy.value} first")
+    by = f"; rules {decision.rules}" if decision.rules else ""
+    panic = "; every circuit was open, so none was heeded" if decision.panic else ""
+    print(f"\noffers, {decision.policy} first{by}{panic}")
     output.table(
-        output.columns(">", "panel", "service", ">cost", ">health", "left out because"),
+        output.columns(">", "panel", "service", ">cost", ">in truth", ">health", "left out because"),
         [
             *(
-                (str(place), choice.panel, choice.remote_service, wire(choice.cost), f"{choice.score:.2f}", "")
+                (
+                    str(place),
+                    choice.panel,
+                    choice.remote_service,
+                    wire(choice.cost),
+                    "" if choice.effective is None else wire(up(choice.effective)),
+                    f"{choice.score:.2f}",
+                    "",
+                )
                 for place, choice in enumerate(decision.choices, 1)
             ),
-            *(("", out.panel, out.remote_service, "", "", out.why) for out in decision.left_out),
+            *(("", out.panel, out.remote_service, "", "", "", out.why) for out in decision.left_out),
         ],
     )

@@ -1,4 +1,4 @@
-"""What our own orders teach of a panel: what it took of our money, whether its ids rise, how long its orders take."""
+"""What our own orders teach of a panel: what it took of our money, whether its ids rise."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -35,10 +35,6 @@ _LATER = """
     WHERE id > ? AND panel = ? AND created_ms >= ? AND remote_id IS NOT NULL ORDER BY id LIMIT 20"""
 _LATEST = """
     SELECT remote_id FROM attempt WHERE panel = ? AND remote_id IS NOT NULL ORDER BY id DESC LIMIT ?"""
-_USUAL = """
-    INSERT INTO usual (panel, remote_service, orders, seconds) VALUES (?, ?, 1, ?)
-    ON CONFLICT (panel, remote_service) DO UPDATE SET
-        orders = orders + 1, seconds = (seconds * 7 + excluded.seconds) / 8"""
 
 _MOST: Final = 2**62  # of an id that counts as a number
 
@@ -82,11 +78,6 @@ def took(panel: str, more: Decimal) -> Work[None]:
     if more:
         known = yield from of_panel(panel)
         yield from _keep(msgspec.structs.replace(known, taken=known.taken + more))
-
-
-def took_s(panel: str, remote_service: str, seconds: int) -> Work[None]:
-    """An order of that service was completed after so many seconds."""
-    yield _USUAL, (panel, remote_service, max(seconds, 0))
 
 
 def keep_reading(reading: Reading) -> Work[None]:

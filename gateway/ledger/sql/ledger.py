@@ -28,6 +28,7 @@ from gateway.ledger.sql import (
     accounts,
     audit,
     catalogue,
+    delivered,
     events,
     ids,
     learned,
@@ -41,6 +42,7 @@ from gateway.ledger.sql import (
     wishes,
 )
 from gateway.ledger.sql.work import Database
+from gateway.routing import Delivered
 from providers.base import OrderStatus, RefillStatus, Status
 
 
@@ -162,6 +164,9 @@ class SQLLedger:
     async def attempts(self, order: int) -> Sequence[Attempt]:
         return await self._database.read(reading.attempts(order))
 
+    async def account_of(self, order: int) -> str:
+        return await self._database.read(reading.account_of(order))
+
     async def order_of(self, attempt: int) -> int | None:
         return await self._database.read(reading.order_of(attempt))
 
@@ -236,6 +241,9 @@ class SQLLedger:
         changes = {"foreign": foreign, "proven": proven, "stopped": stopped}
         given = {name: value for name, value in changes.items() if value is not None}
         return await self._database.write(learned.change(panel, **given))
+
+    async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
+        return await self._database.read(delivered.since(since_ms))
 
     async def keep_reading(self, reading: Reading) -> None:
         await self._database.write(learned.keep_reading(reading))

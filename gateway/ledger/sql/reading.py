@@ -31,6 +31,7 @@ _OF_ACCOUNT = (
 )  # the plus: found by id, not by account
 _ATTEMPTS = ATTEMPT + " FROM attempt AS a WHERE a.order_id = ? ORDER BY a.id"
 _ORDER_OF = "SELECT order_id FROM attempt WHERE id = ?"
+_ACCOUNT_OF = "SELECT a.name FROM orders AS o JOIN account AS a ON a.id = o.account WHERE o.id = ?"
 _BOUND = "SELECT order_id FROM attempt WHERE panel = ? AND remote_id = ?"
 _STATUSES: Final = {status.value: status for status in OrderStatus}
 
@@ -46,6 +47,11 @@ _OPEN_ORDERS = """
 def order(id: int) -> Work[Order | None]:
     rows = yield _BY_ID, (id,)
     return read_order(rows[0]) if rows else None
+
+
+def account_of(order: int) -> Work[str]:
+    rows = yield _ACCOUNT_OF, (order,)
+    return rows[0][0] if rows else ""
 
 
 def orders(account: int, ids: Sequence[int]) -> Work[Mapping[int, Order]]:

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from gateway.ledger.records import Refill, WrongState
-from gateway.ledger.sql import ids
+from gateway.ledger.sql import delivered, ids
 from gateway.ledger.sql.work import AMONG, LOCKED, Row, Work, listed
 from providers.base import REFILL_ENDED, RefillStatus
 
@@ -33,6 +33,7 @@ def open_refill(order: int, panel: str, now_ms: int) -> Work[tuple[Refill, bool]
         return _refill(rows[0]), False
     id = yield from ids.following("refill")
     yield _CREATE, (id, order, panel, now_ms, now_ms)
+    yield from delivered.refilled(order, panel, now_ms)
     [row] = yield _BY_ID, (id,)
     return _refill(row), True
 

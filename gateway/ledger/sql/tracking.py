@@ -10,8 +10,9 @@ from gateway.ledger import life
 from gateway.ledger.delivery import Unclear
 from gateway.ledger.life import Life, Observed, PassedOn, Try
 from gateway.ledger.records import Due, Live, Next, Order, WrongState
-from gateway.ledger.sql import events, learned, lives, meta, orders, reading
+from gateway.ledger.sql import delivered, events, learned, lives, meta, orders, reading
 from gateway.ledger.sql.work import AMONG, Row, Work, json, listed
+from gateway.routing.delivered import End
 from providers.base import FINISHED, OrderStatus, Status
 
 _LIVE = "SELECT order_id, id, panel, remote_id FROM attempt WHERE state = 'accepted' AND passed_on = 0 AND order_id IN "
@@ -19,7 +20,7 @@ _LIVE += AMONG
 _DUE: Final = """
     SELECT a.id, a.order_id, a.remote_id, a.remote_service, o.type, a.created_ms, a.ended_ms, u.seconds
     FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
-    LEFT JOIN usual AS u ON u.panel = a.panel AND u.remote_service = a.remote_service
+    LEFT JOIN delivered AS u ON u.panel = a.panel AND u.remote_service = a.remote_service
     WHERE a.panel = ? AND a.state = 'accepted' AND """
 _NOW = _DUE + "a.next_ms <= ? ORDER BY a.next_ms, a.id LIMIT ?"
 _FOLLOWED = _DUE + "a.next_ms IS NOT NULL ORDER BY a.next_ms, a.id LIMIT ?"
@@ -84,8 +85,8 @@ def observe(attempt: int, told: Status, next_ms: int | None, now_ms: int) -> Wor
         yield from events.append(kept.order, attempt, "status", _evidence(told, refund, None), now_ms, word)
     ended_ms = _ended(one, after, told, spent, now_ms)
     yield from _write(attempt, spent, msgspec.structs.replace(then, ended_ms=ended_ms), next_ms)
-    if ended_ms == now_ms and spent.ended_ms is None and after.status is OrderStatus.COMPLETED:
-        yield from learned.took_s(spent.panel, spent.remote_service, (now_ms - spent.created_ms) // 1000)
+    if ended_ms is not None and spent.ended_ms is None:
+        yield from delivered.ended(spent.panel, spent.remote_service, _end(then, one.units, told, now_ms), now_ms)
     found = yield from reading.order(kept.order)
     if found is None:
         raise WrongState(f"order {kept.order}: not there")
@@ -109,6 +110,7 @@ def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
     yield from events.append(kept.order, attempt, "passed_on", _evidence(told, None, None), now_ms, word)
     then = msgspec.structs.replace(_then(spent, one.units, told), ended_ms=now_ms)
     yield from _write(attempt, spent, then, next_ms)
+    yield from delivered.ended(spent.panel, spent.remote_service, _end(then, one.units, told, now_ms), now_ms)
     yield from orders.send(kept.order, next_attempt, after.tries[-1].units, following, epoch, now_ms)
     return next_attempt
 
@@ -125,6 +127,19 @@ def _ended(one: Try, after: Life, told: Status, spent: _Spent, now_ms: int) -> i
         return spent.ended_ms
     ended = told.status in FINISHED if one.passed_on else after.status in FINISHED
     return now_ms if ended else None
+
+
+def _end(spent: _Spent, units: int, told: Status, now_ms: int) -> End:
+    """How an order ended at its panel: what was delivered by its last word, and what it has taken for that."""
+    remains = units if told.remains is None and told.status is OrderStatus.CANCELED else told.remains or 0
+    got = 1 - min(max(remains, 0), units) / units if units else float(told.status is not OrderStatus.CANCELED)
+    cost, taken = spent.remote_cost, spent.taken
+    whole = told.status is OrderStatus.COMPLETED
+    return End(
+        paid=got if taken is None or not cost else float(taken / cost),
+        got=got,
+        seconds=max(now_ms - spent.created_ms, 0) // 1000 if whole else None,
+    )
 
 
 def _then(spent: _Spent, units: int, told: Status) -> _Spent:
@@ -191,5 +206,5 @@ def _read_due(row: Row) -> Due:
         type=type,
         created_ms=created_ms,
         ended_ms=ended_ms,
-        usual_s=usual_s,
+        usual_s=int(usual_s) if usual_s else None,
     )

@@ -19,7 +19,7 @@ from gateway.ledger.records import LedgerError
 
 T = TypeVar("T")
 
-Value: TypeAlias = str | int | bytes | None
+Value: TypeAlias = str | int | float | bytes | None
 Row: TypeAlias = tuple[Any, ...]
 Ask: TypeAlias = tuple[str, tuple[Value, ...]]
 Work: TypeAlias = Generator[Ask, list[Row], T]

@@ -1,0 +1,19 @@
+-- What routes have really done with our orders: weights and sums of shares, none of them money. It takes in what was
+-- known of how long orders take.
+
+CREATE TABLE delivered (
+    panel TEXT NOT NULL,
+    remote_service TEXT NOT NULL,
+    orders REAL NOT NULL DEFAULT 0,
+    paid REAL NOT NULL DEFAULT 0,
+    got REAL NOT NULL DEFAULT 0,
+    short REAL NOT NULL DEFAULT 0,
+    refills REAL NOT NULL DEFAULT 0,
+    seconds REAL NOT NULL DEFAULT 0,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (panel, remote_service)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX delivered_at ON delivered (at_ms);
+INSERT INTO delivered (panel, remote_service, seconds, at_ms)
+SELECT panel, remote_service, seconds, COALESCE((SELECT MAX(settled_ms) FROM attempt), 0) FROM usual;
+DROP TABLE usual;

@@ -1,0 +1,59 @@
+"""Put the offers of one service in order, and say why the others were left out."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+
+from gateway.routing.fitting import CIRCUIT, asked, cost_at
+from gateway.routing.offers import Choice, Decision, LeftOut, Offer, Wanted
+from gateway.routing.policies import Place, Step, drawn, placed, policy_text
+
+_FIRST = itemgetter(0)
+
+
+def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, rules: str = "") -> Decision:
+    """Choose among the offers of one service, whatever order they come in.
+
+    Every offer ends up once: among the choices, or left out for the first reason found. Conditions and limits see the
+    quantity of one run; costs are of the whole order.
+
+    Circuits never leave nobody: where all that could take the order are open, they are asked all the same, the
+    healthiest first (`panic`). An offer that is only just back comes first for a growing share of the orders (`ramp`)
+    and after all others for the rest.
+    """
+    facts, place = asked(wanted), placed(steps)
+    able: list[tuple[Place, Choice]] = []
+    late: list[tuple[Place, Choice]] = []
+    ejected: list[tuple[Place, Choice, Offer]] = []
+    left_out: list[tuple[int, str, str, str]] = []
+    for offer in offers:
+        cost = cost_at(offer, facts)
+        if isinstance(cost, str):
+            left_out.append((offer.position, offer.panel, offer.remote_service, cost))
+            continue
+        choice = Choice(offer.panel, offer.remote_service, cost, offer.score, cost * offer.truth)
+        if not offer.closed:
+            ejected.append((place(offer, choice, facts), choice, offer))
+        elif offer.ramp < 1 and drawn(offer, facts.seed) >= offer.ramp:
+            late.append((place(offer, choice, facts), choice))
+        else:
+            able.append((place(offer, choice, facts), choice))
+    panic = bool(ejected) and not able and not late
+    if panic:
+        choices = tuple([choice for _, choice, _ in sorted(ejected, key=_healthiest_first)])
+    else:
+        able.sort(key=_FIRST)
+        late.sort(key=_FIRST)
+        choices = tuple([choice for _, choice in able + late])
+        left_out += [(one.position, one.panel, one.remote_service, CIRCUIT) for _, _, one in ejected]
+    left_out.sort()
+    return Decision(
+        policy=policy_text(steps),
+        choices=choices,
+        left_out=tuple([LeftOut(panel, service, why) for _, panel, service, why in left_out]),
+        panic=panic,
+        rules=rules,
+    )
+
+
+def _healthiest_first(ejected: tuple[Place, Choice, Offer]) -> tuple[float, Place]:
+    return -ejected[2].score, ejected[0]

@@ -29,6 +29,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "panel": "The sites we buy from.",
         "catalog": "What we sell, and what panels sell us.",
         "route": "Where an order would go, and why.",
+        "rules": "The rules file over time: what changed, another one, the way back.",
     },
     "Orders": {
         "order": "What was bought, how it went, and what an unknown outcome really was.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import ip_address
 from typing import Final, Self
@@ -30,6 +31,26 @@ _log = structlog.get_logger()
 
 _COUNTED: Final = 10_000  # unknown attempts that are counted; nobody has more
 _READY_S: Final = 2.0  # a ledger that cannot be written for so long is not ready
+
+
+class Refused(Exception):
+    """Rules that are valid, and that a running gateway cannot go on with; the text says why."""
+
+
+def _unfit(before: Rules, after: Rules, open_orders: Mapping[str, int]) -> str:
+    """Why a gateway that goes by `before` cannot go on by `after`; empty = it can."""
+    if after.currency != before.currency:
+        return f"currency: the ledger's amounts are {before.currency}"
+    for name, orders in open_orders.items():
+        was, now = before.panels.get(name), after.panels.get(name)
+        if was is None:
+            continue
+        if now is None:
+            way = f"panelmux panel drain {name}, until they have ended"
+            return f"panels.{name}: {orders} of our orders are open there; {way}"
+        if (was.url, was.dialect, was.currency) != (now.url, now.dialect, now.currency):
+            return f"panels.{name}: {orders} of our orders are open there; give what is another site another name"
+    return ""
 
 
 class Gateway:
@@ -77,6 +98,7 @@ class Gateway:
             status_s=settings.status_s,
             anchor_s=settings.anchor_s,
         )
+        self._gone: list[panels.Panel] = []
         self.draining = False
         self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
         self.app = Starlette(
@@ -103,8 +125,7 @@ class Gateway:
             await self.orders.recall(await recovered(self.ledger, self._spill))
             await self.shared.open()
             opened.push_async_callback(self.shared.close)
-            for panel in self.panels.values():
-                opened.push_async_callback(panel.close)
+            opened.push_async_callback(self._close_panels)
             opened.push_async_callback(self.catalog.stop)
             await self.catalog.start()
             opened.push_async_callback(self.reconcile.stop)
@@ -112,6 +133,28 @@ class Gateway:
             opened.push_async_callback(self._drain)
             self._opened = opened.pop_all()
         return self
+
+    async def renew(self, rules: Rules) -> None:
+        """Go on with other rules, whole or not at all: what is being bought goes on, what is sold changes at once.
+
+        Raises:
+            Refused: they cannot be followed without a restart, or would lose sight of open orders; nothing was changed.
+        """
+        open_orders = await self.ledger.open_orders()
+        why = _unfit(self.rules, rules, open_orders)
+        if why:
+            raise Refused(why)
+        made = await asyncio.to_thread(panels.panels, rules)
+        gone = [panel for name, panel in self.panels.items() if name not in made]
+        self.panels = panels.renewed(self.panels, made)
+        self.rules = rules
+        await self.catalog.renew(rules, self.panels)
+        await self.reconcile.renew()
+        self._gone += gone  # closed at the end: what was sent there may still be answered
+
+    async def _close_panels(self) -> None:
+        for panel in (*self.panels.values(), *self._gone):
+            await panel.close()
 
     async def __aexit__(self, *_exc: object) -> None:
         """First what is being bought, last the ledger."""

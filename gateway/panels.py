@@ -134,6 +134,7 @@ class Panel:
         self._quiet = asyncio.Event()  # not set: orders are held back
         self._quiet.set()
         self._transport = transport
+        self._former: list[Transport | None] = []
         self._clock = clock
         self._now_ms = now_ms
         self._draw = draw
@@ -145,8 +146,23 @@ class Panel:
         return f"Panel({self.name!r})"
 
     async def close(self) -> None:
-        if self._transport is not None:
-            await self._transport.close()
+        for transport in (*self._former, self._transport):
+            if transport is not None:
+                await transport.close()
+        self._former = []
+
+    def become(self, other: "Panel") -> None:
+        """Go on with the rules of `other`, which nobody has used yet: health, funds and orders on their way stay.
+
+        What was sent by the transport of before ends there; it is closed with the panel.
+        """
+        unused = other._transport  # noqa: SLF001 - of one's own kind
+        if other.rules != self.rules:
+            unused = self._transport
+            self.rules, self.provider, self._transport = other.rules, other.provider, other._transport  # noqa: SLF001
+            self.source = other.source
+        self.exchange = other.exchange
+        self._former.append(unused)
 
     @property
     def stopped(self) -> str:
@@ -312,22 +328,14 @@ def exchange(rules: model.Rules, currency: str) -> Decimal:
 
 
 def panels(
-    rules: model.Rules,
-    *,
-    providers: Mapping[str, Callable[[Transport], Provider]] = PROVIDERS,
-    kept: Mapping[str, Panel] = MappingProxyType({}),
+    rules: model.Rules, *, providers: Mapping[str, Callable[[Transport], Provider]] = PROVIDERS
 ) -> Mapping[str, Panel]:
-    """The panels of the rules, by name. One of `kept` whose rules are the same goes on as it is, health and all."""
+    """The panels of the rules, by name. It takes longer than a loop may stand still."""
     made = {}
-    trusted: ssl.SSLContext | None = None
+    trusted: ssl.SSLContext | None = None  # one for all
     for name, panel in rules.panels.items():
-        before = kept.get(name)
-        if before is not None and before.rules == panel:
-            before.exchange = exchange(rules, panel.currency)
-            made[name] = before
-            continue
         if trusted is None and panel.url.lower().startswith("https:"):
-            trusted = trusting_the_system()  # one for all, and here: it takes longer than the loop may stand still
+            trusted = trusting_the_system()
         transport = Transport(
             name,
             panel.url,
@@ -338,9 +346,18 @@ def panels(
             ssl_context=trusted,
         )
         provider = providers[panel.dialect](transport)
-        rate = exchange(rules, panel.currency)
-        made[name] = Panel(name, panel, provider, exchange=rate, transport=transport)
+        made[name] = Panel(name, panel, provider, exchange=exchange(rules, panel.currency), transport=transport)
     return made
+
+
+def renewed(before: Mapping[str, Panel], now: Mapping[str, Panel]) -> Mapping[str, Panel]:
+    """The panels of `now`: one that was there before goes on as it is, by its new rules."""
+    panels = {}
+    for name, panel in now.items():
+        panels[name] = before.get(name, panel)
+        if panels[name] is not panel:
+            panels[name].become(panel)
+    return panels
 
 
 def _source(rules: model.Panel) -> str:

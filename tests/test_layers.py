@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 LAYERS: list[set[str]] = [
     {"gateway.__main__"},
     {"gateway.cli"},
-    {"gateway.server"},
+    {"gateway.server", "gateway.reloading"},
     {"gateway.app"},
     {"gateway.api_v2"},
     {"gateway.orders", "gateway.reconcile"},

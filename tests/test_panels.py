@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.panels import Panel, Snapshot, exchange, pack, panels, unpack
+from gateway.panels import Panel, Snapshot, exchange, pack, panels, renewed, unpack
 from gateway.rules import model
 from providers.api_v2 import APIv2
 from providers.base import Balance, RemoteService, Skipped
@@ -290,6 +290,7 @@ class TestPanels:
     async def test_an_unchanged_panel_goes_on_with_all_that_is_known_of_it(self) -> None:
         before = panels(self.RULES)
         before["alpha"].noted("add", SILENCE, 1.0)
+        transport = before["beta"].provider
         changed = msgspec.structs.replace(
             self.RULES,
             panels={
@@ -297,15 +298,23 @@ class TestPanels:
                 "beta": msgspec.structs.replace(self.RULES.panels["beta"], url="http://127.0.0.1:2/api/v2"),
             },
         )
-        after = panels(changed, kept=before)
-        assert after["alpha"] is before["alpha"]
-        assert after["beta"] is not before["beta"]
-        assert after["beta"].source != before["beta"].source
+        source = before["beta"].source
+        after = renewed(before, panels(changed))
+        assert (after["alpha"], after["beta"]) == (before["alpha"], before["beta"])
+        assert after["alpha"].adds.bad == 1
+        assert after["beta"].rules == changed.panels["beta"]
+        assert after["beta"].source != source
+        assert after["beta"].provider is not transport
+
+    async def test_a_new_panel_is_new_and_one_that_is_gone_is_gone(self) -> None:
+        before = panels(self.RULES)
+        other = msgspec.structs.replace(self.RULES, panels={"gamma": self.RULES.panels["alpha"]})
+        assert list(renewed(before, panels(other))) == ["gamma"]
 
     async def test_one_that_goes_on_is_counted_by_the_new_exchange(self) -> None:
         before = panels(self.RULES)
         dearer = msgspec.structs.replace(self.RULES, exchange={"EUR": Decimal(2)})
-        assert panels(dearer, kept=before)["beta"].exchange == 2
+        assert renewed(before, panels(dearer))["beta"].exchange == 2
 
 
 def test_our_own_currency_is_worth_one() -> None:

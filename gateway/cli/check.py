@@ -6,6 +6,7 @@ import click
 import msgspec
 
 from gateway.cli import findings, output
+from gateway.cli.expecting import disappointed
 from gateway.cli.failure import Exit
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
@@ -99,7 +100,7 @@ async def _asked(settings: Settings, rules: Rules) -> Checked:
             panels=lines,
             services=len(catalog.services()),
             unreachable=tuple(unreachable),
-            findings=(*findings.of_rules(rules), *findings.of_catalog(catalog, lines)),
+            findings=(*findings.of_rules(rules), *findings.of_catalog(catalog, lines), *disappointed(catalog)),
         )
 
 

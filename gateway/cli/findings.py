@@ -11,7 +11,8 @@ from providers.service_types import PER_ORDER
 
 def of_rules(rules: Rules) -> tuple[str, ...]:
     """What the rules alone tell."""
-    margins = [service.margin for service in rules.services.values()] + [entry.margin for entry in rules.publish]
+    margins = [scope.margin for scope in (*rules.services.values(), *rules.categories)]
+    margins += [entry.margin for entry in rules.publish]
     fixed = any(service.rate is not None for service in rules.services.values())
     if margins and not fixed and not any(rules.margin if margin is None else margin for margin in margins):
         return (*rules.warnings, "margin: 0 everywhere, and no rate is fixed: nothing is put on the cost")
@@ -53,7 +54,7 @@ def _too_cheap(catalog: Catalog, service: Service) -> str:
     ]
     if not costs:
         return ""
-    cheapest, least = min(costs), catalog.rules.min_margin
+    cheapest, least = min(costs), service.min_margin
     per_order = service.type in PER_ORDER
     for units in (service.min, service.max):  # rounding favours small orders
         paid, cost = (price(rate, units, per_order=per_order) for rate in (service.rate, cheapest))

@@ -55,6 +55,15 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int = 0
 
 
+class Drained(msgspec.Struct, frozen=True):
+    """A panel that takes no further orders, as --json writes it; `open_orders` of ours have not ended there."""
+
+    panel: str
+    was_stopped_for: str
+    open_orders: int
+    done: bool
+
+
 class Resumed(msgspec.Struct, frozen=True):
     """A panel that takes orders again, as --json writes it; `was_stopped_for` is empty where it was not stopped."""
 
@@ -154,6 +163,41 @@ def resume(*, name: str, dry_run: bool, rules: str | None, ledger: str | None, a
         output.say(f"would let {name} take orders again; it was stopped for: {why}")
     else:
         output.facts([("resumed", name), ("was stopped for", why)])
+
+
+@command.command(
+    cls=Leaf, examples=("panelmux panel drain example", 'panelmux panel drain example --reason "new owner"')
+)
+@click.argument("name")
+@click.option("--reason", default="", help="For those who ask why.")
+@dry_run_option
+@rules_option
+@ledger_option
+@json_option
+def drain(*, name: str, reason: str, dry_run: bool, rules: str | None, ledger: str | None, as_json: bool) -> None:
+    """Let a panel take no further order; those that it has are followed to their end. `panel resume` takes it back.
+
+    A running gateway hears of it within seconds. Once nothing is open there, the panel can be taken out of the rules.
+    """
+    settings = settled(rules=rules, ledger=ledger)
+    known(name, ruled(settings))
+    drained = asyncio.run(_drain(settings, name, f"drained: {reason}" if reason else "drained", dry_run=dry_run))
+    if as_json:
+        output.document(drained)
+    elif drained.was_stopped_for:
+        output.say(f"{name}: it takes no orders already: {drained.was_stopped_for}")
+    else:
+        told = "would take" if dry_run else "takes"
+        output.facts([(name, f"{told} no further order"), ("open there", f"{drained.open_orders} orders of ours")])
+
+
+async def _drain(settings: Settings, name: str, why: str, *, dry_run: bool) -> Drained:
+    async with ledger_at(settings.ledger, make=True) as opened:
+        before = (await opened.learned(name)).stopped
+        if not before and not dry_run:
+            await opened.learn(name, stopped=why)
+        orders = (await opened.open_orders()).get(name, 0)
+        return Drained(name, before, orders, done=not before and not dry_run)
 
 
 async def _resume(settings: Settings, name: str, *, dry_run: bool) -> str:

@@ -150,7 +150,7 @@ async def _explain(
         service = catalog.sold_to(account, sold(catalog, id).id)
         if service is None:
             raise Failure(f"service {id}: the rules do not sell it to {account}")
-        fields = _fields(service, quantity, given, rules)
+        fields = fields_of(service, quantity, given, rules)
         if not offline:
             names = {route.panel for route in service.routes}
             for line in await asyncio.gather(*(asked(catalog.panels[name]) for name in sorted(names))):
@@ -161,7 +161,7 @@ async def _explain(
         )
 
 
-def _fields(service: Service, quantity: int, given: Mapping[str, str], rules: Rules) -> OrderFields:
+def fields_of(service: Service, quantity: int, given: Mapping[str, str], rules: Rules) -> OrderFields:
     """The order as the edge would read it, or the failure that the customer would be told."""
     stand_ins = {}
     fields = msgspec.structs.fields(TYPES[service.type])

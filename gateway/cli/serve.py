@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -17,6 +19,7 @@ from gateway.cli.failure import cannot_listen
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.reached import agreed, ruled
+from gateway.reloading import Reloading
 from gateway.rules.model import Rules
 from gateway.settings import Settings
 
@@ -51,6 +54,9 @@ class Serving(msgspec.Struct, frozen=True):
 @json_option
 def command(*, host: str | None, port: int | None, rules: str | None, ledger: str | None, as_json: bool) -> None:
     """Run the gateway until SIGINT or SIGTERM; orders that are being placed are finished first.
+
+    It follows its rules file: a change is taken within seconds, whole, or not at all with its mistakes in the log;
+    SIGHUP has it read anew, with the keys that it refers to.
 
     It ends with 3 when the rules are invalid or in another currency than the ledger, with 4 when the address or the
     ledger is in use. Customers call /api/v2; /healthz, /readyz and /metrics are for machines.
@@ -88,5 +94,15 @@ async def _serve(settings: Settings, rules: Rules, opened: socket.socket, *, as_
         if as_json:
             output.line(Serving(url, version("panelmux")))
 
+    def taken(now: Rules) -> None:
+        logs.configure(settings.log, {*secrets(settings, rules), *secrets(settings, now)})
+
     async with Gateway(settings, rules) as gateway:
-        await server.serve(gateway, opened, started=started)
+        reloading = Reloading(gateway, settings.rules, os.environ, taken=taken)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.ask)
+        following = asyncio.create_task(reloading.follow(), name="rules")
+        try:
+            await server.serve(gateway, opened, started=started)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)

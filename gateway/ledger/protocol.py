@@ -24,7 +24,7 @@ from gateway.ledger.records import (
     Suspicion,
     Wish,
 )
-from gateway.ledger.reports import Recovery, Replay, Totals
+from gateway.ledger.reports import Recovery, Replay, RulesFile, Totals
 from gateway.routing import Delivered
 from providers.base import OrderStatus, RefillStatus, Status
 
@@ -310,6 +310,13 @@ class Ledger(Protocol):
 
     async def stale_refills(self, panel: str, *, limit: int = 100) -> Sequence[Refill]:
         """Refills still open that the panel gave an id, longest unchecked first."""
+        ...
+
+    async def keep_rules(self, version: str, text: str, *, why: str = "") -> None:
+        """A gateway took this rules file or, because of `why`, would not; what was written last is not repeated."""
+
+    async def rules_files(self, *, limit: int = 50) -> Sequence[RulesFile]:
+        """Newest first."""
         ...
 
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None:

@@ -39,3 +39,18 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     orders: int
     older: int
     wrong: tuple[str, ...]
+
+
+class RulesFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A rules file that a gateway took, or, with the reason `why`, would not take.
+
+    Attributes:
+        version: hash of its text.
+        text: as it was written; references to keys, never keys.
+    """
+
+    id: int
+    version: str
+    text: str
+    why: str
+    at_ms: int

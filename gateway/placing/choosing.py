@@ -5,6 +5,7 @@ from collections.abc import Collection
 from decimal import Decimal
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway import money
 from gateway.catalog import Catalog, Service
@@ -22,6 +23,13 @@ def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: floa
     `service` is what the catalogue sells to `account`.
     """
     return _decided(catalog, service, fields, charged(service, fields), now, account)
+
+
+def expected(
+    catalog: Catalog, service: Service, fields: OrderFields, *, account: str = "", minute: int | None = None
+) -> Decision:
+    """How an order would be routed with all panels well and in funds, at a minute of the week: rules are tested so."""
+    return _decided(catalog, service, fields, charged(service, fields), None, account, minute)
 
 
 def choices_left(
@@ -89,8 +97,18 @@ def resized(order: Order, units: int) -> OrderFields | None:
 
 
 def _decided(  # noqa: PLR0917 - what a decision goes by
-    catalog: Catalog, service: Service, fields: OrderFields, charge: Decimal, now: float, account: str
+    catalog: Catalog,
+    service: Service,
+    fields: OrderFields,
+    charge: Decimal,
+    now: float | None,
+    account: str,
+    minute: int | None = None,
 ) -> Decision:
+    """`now` None: as if all panels were well."""
+    offers = catalog.offers(service, 0.0 if now is None else now)
+    if now is None:
+        offers = [replace(offer, closed=True, ramp=1.0, stopped="", score=1.0, funds=None) for offer in offers]
     wanted = Wanted(
         fields=fields,
         charge=charge,
@@ -105,8 +123,8 @@ def _decided(  # noqa: PLR0917 - what a decision goes by
             service=service.id,
             category=service.category,
             name=service.name,
-            minute=minute_of_week(catalog.now_ms()),
+            minute=minute_of_week(catalog.now_ms()) if minute is None else minute,
         ),
         draw=f"{random.getrandbits(64):x}",
     )
-    return decide(catalog.offers(service, now), wanted, service.policy, rules=catalog.rules.version)
+    return decide(offers, wanted, service.policy, rules=catalog.rules.version)

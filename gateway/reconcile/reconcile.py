@@ -56,6 +56,7 @@ class Reconcile:
         self._refilling = Refilling(ledger, clock=clock, now_ms=now_ms)
         self._wishing = Wishing(ledger, catalog, self._looking, clock=clock, now_ms=now_ms)
         self._tasks: list[asyncio.Task[None]] = []
+        self._followed: dict[str, Panel] = {}
 
     async def start(self) -> None:
         """Begin to follow; names the panels that hold open orders of ours and stand in no rules any more."""
@@ -63,18 +64,26 @@ class Reconcile:
             if name not in self._catalog.panels:
                 then = "put the panel back into the rules until they have ended"
                 _log.error("track", panel=name, open_orders=orders, outcome="not_followed", then=then)
+        await self.renew()
+        self._tasks.append(asyncio.create_task(self._wish(), name="wishes"))
+
+    async def renew(self) -> None:
+        """Begin to follow the panels that are new in the catalogue. Who is there no more is let go after its turn."""
         unknown = await self._ledger.unknown_counts()
-        for panel in self._catalog.panels.values():
-            panel.unknown = unknown.get(panel.name, 0)
-            panel.stop_for = (await self._ledger.learned(panel.name)).stopped
+        self._followed = {name: panel for name, panel in self._followed.items() if self._is_there(panel)}
+        for name, panel in self._catalog.panels.items():
+            if name in self._followed:
+                continue
+            panel.unknown = unknown.get(name, 0)
+            panel.stop_for = (await self._ledger.learned(name)).stopped
             panel.stop_kept = bool(panel.stop_for)
             if panel.stop_for:
-                _log.error("panel", panel=panel.name, outcome="stopped", why=panel.stop_for)
-        self._tasks = [
-            asyncio.create_task(self._follow(panel), name=f"track {panel.name}")
-            for panel in self._catalog.panels.values()
-        ]
-        self._tasks.append(asyncio.create_task(self._wish(), name="wishes"))
+                _log.error("panel", panel=name, outcome="stopped", why=panel.stop_for)
+            self._followed[name] = panel
+            self._tasks.append(asyncio.create_task(self._follow(panel), name=f"track {name}"))
+
+    def _is_there(self, panel: Panel) -> bool:
+        return self._catalog.panels.get(panel.name) is panel
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -87,7 +96,7 @@ class Reconcile:
         return await self._tracking.track(panel)
 
     async def _follow(self, panel: Panel) -> None:
-        while True:
+        while self._is_there(panel):
             learned = await self._safely(panel.name, lambda: self._tracking.track(panel))
             if not learned or learned < BATCH:
                 await self._safely(panel.name, lambda: self._looking.look(panel))
@@ -99,18 +108,24 @@ class Reconcile:
         while True:
             await self._safely("", self._wishing.fulfil)
             await self._catalog.deliveries.refresh()
-            for panel in self._catalog.panels.values():
-                await self._safely(panel.name, lambda panel=panel: self._resumed(panel))  # type: ignore[misc]
+            await self._safely("", self._told)
             await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
 
-    async def _resumed(self, panel: Panel) -> None:
-        """People may have said, from another process, that a panel takes orders again."""
-        if panel.stop_for and not panel.stop_kept:  # the ledger could not take it
-            await self._ledger.learn(panel.name, stopped=panel.stop_for)
-            panel.stop_kept = True
-        elif panel.stop_for and not (await self._ledger.learned(panel.name)).stopped:
-            panel.stop_for = ""
-            _log.warning("panel", panel=panel.name, outcome="resumed")
+    async def _told(self) -> None:
+        """People may have said, from another process, that a panel takes no orders, or takes them again."""
+        kept = {name for name, panel in self._catalog.panels.items() if panel.stop_kept}  # before the ledger is asked
+        stopped = {learned.panel: learned.stopped for learned in await self._ledger.panels()}
+        for panel in list(self._catalog.panels.values()):
+            why = stopped.get(panel.name, "")
+            if panel.stop_for and not panel.stop_kept:  # the ledger could not take it
+                await self._ledger.learn(panel.name, stopped=panel.stop_for)
+                panel.stop_kept = True
+            elif why and not panel.stop_for:
+                panel.stop_for, panel.stop_kept = why, True
+                _log.warning("panel", panel=panel.name, outcome="stopped", why=why)
+            elif panel.stop_for and not why and panel.name in kept:
+                panel.stop_for, panel.stop_kept = "", False
+                _log.warning("panel", panel=panel.name, outcome="resumed")
 
     async def _safely(self, panel: str, work: Callable[[], Awaitable[object]]) -> int:
         """Do it; one answer that nobody foresaw must not end the following of all orders."""

@@ -16,9 +16,9 @@ from gateway.rules.model import Rules
 from gateway.rules.panels import check_currency, is_currency, panel
 from gateway.rules.reading import Reading
 from gateway.rules.report import Mistake, Report, RulesError, shown
-from gateway.rules.scopes import account, category, panels, policy, share
+from gateway.rules.scopes import account, category, expectation, panels, policy, share
 from gateway.rules.services import publish, service
-from gateway.rules.shapes import PublishShape, RulesShape
+from gateway.rules.shapes import ExpectShape, PublishShape, RulesShape
 from providers import PROVIDERS
 
 SIZE: Final = 2**20
@@ -89,6 +89,7 @@ def _read(text: str, report: Report, environ: Mapping[str, str], dialects: Colle
 def _rules(shape: RulesShape, reading: Reading) -> Rules:
     found = {name: panel(written, ("panels", name), reading) for name, written in shape.panels.items()}
     lists: tuple[object, ...] = shape.publish
+    expected: tuple[object, ...] = shape.expect
     return Rules(
         panels={name: panel for name, panel in found.items() if panel is not None},
         currency=shape.currency,
@@ -112,6 +113,11 @@ def _rules(shape: RulesShape, reading: Reading) -> Rules:
             publish(written, ("publish", number), reading)
             for number, written in enumerate(lists)
             if isinstance(written, PublishShape)
+        ),
+        expect=tuple(
+            expectation(written, ("expect", number), reading)
+            for number, written in enumerate(expected)
+            if isinstance(written, ExpectShape)
         ),
     )
 

@@ -171,6 +171,26 @@ class Publish(msgspec.Struct, frozen=True, kw_only=True):
     margin: Decimal | None = None
 
 
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
+    """A test of the rules: where an order must go, or must not, with all panels well and in funds.
+
+    Attributes:
+        minute: of the week, UTC; None = now.
+        first: the route that it goes to first, as panel and the panel's service.
+        never: panels that may not take it.
+        nobody: no route may take it.
+    """
+
+    service: int
+    quantity: int = 1000
+    link: str = "https://link.example/1"
+    account: str = ""
+    minute: int | None = None
+    first: tuple[str, str] | None = None
+    never: tuple[str, ...] = ()
+    nobody: bool = False
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The whole file.
 
@@ -181,6 +201,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         policy, margin, min_margin, max_rate, never, complete, complete_panels: see `Scope`; these are the widest.
         subscription_posts: how many new posts a subscription without a limit is sold as.
         categories, accounts: narrower scopes; of several categories that match, the later one counts.
+        expect: what `check` holds the rules against.
         version: hash of the file's content; what references lead to is not in it.
         warnings: what is allowed and hardly meant, each with its place.
     """
@@ -202,6 +223,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     accounts: dict[str, AccountRules] = {}
     services: dict[int, Service] = {}
     publish: tuple[Publish, ...] = ()
+    expect: tuple[Expectation, ...] = ()
     version: str = ""
     warnings: tuple[str, ...] = ()
 

@@ -8,10 +8,10 @@ import msgspec
 
 from gateway.conditions import DAYS, NUMBERS, TEXTS, AnyClause, Clause, Condition, clauses, number_clause, text_clause
 from gateway.routing import Canary, Policy, Step
-from gateway.rules.model import AccountRules, Category
+from gateway.rules.model import AccountRules, Category, Expectation
 from gateway.rules.reading import Reading
 from gateway.rules.report import Path, nearest, shown
-from gateway.rules.shapes import AccountShape, CanaryShape, Day, ScopeShape, WhenShape
+from gateway.rules.shapes import AccountShape, CanaryShape, Day, ExpectShape, ScopeShape, WhenShape
 
 
 def scope(shape: ScopeShape, path: Path, reading: Reading) -> dict[str, Any]:
@@ -47,6 +47,30 @@ def account(shape: AccountShape, path: Path, reading: Reading) -> AccountRules:
         rate_limit=shape.rate_limit,
         addresses=shape.addresses,
         **scope(shape, path, reading),
+    )
+
+
+def expectation(shape: ExpectShape, path: Path, reading: Reading) -> Expectation:
+    if shape.first is None and not shape.never and not shape.nobody:
+        reading.mistake(path, "expects nothing; write first, never or nobody")
+    first = None
+    if shape.first is not None:
+        panel, _, remote_service = shape.first.partition("/")
+        check_panel(panel, (*path, "first"), reading)
+        first = (panel, remote_service)
+    minute = None
+    if shape.at is not None:
+        day, _, time = shape.at.partition(" ")
+        minute = DAYS.index(day) * 24 * 60 + int(time[:2]) * 60 + int(time[3:])
+    return Expectation(
+        service=shape.service,
+        quantity=shape.quantity,
+        link=shape.link,
+        account=shape.account or "",
+        minute=minute,
+        first=first,
+        never=tuple(sorted(panels(shape.never, (*path, "never"), reading))),
+        nobody=shape.nobody,
     )
 
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.routing import Canary, Policy
-from gateway.rules.model import Feature, Ids, Panel, Publish, RateFrom, Route, Rules, Tells
+from gateway.rules.model import Expectation, Feature, Ids, Panel, Publish, RateFrom, Route, Rules, Tells
 from providers.pace import GRAMMAR
 from providers.service_types import TYPES
 
@@ -53,6 +53,13 @@ Glob = Annotated[
     str, Meta(min_length=1, max_length=500, description='a glob, like "*instagram.com*", or /an expression/')
 ]
 Times = Annotated[str, Meta(description='a time of day, UTC, like "22:00..06:00"')]
+Moment = Annotated[
+    str,
+    Meta(
+        pattern=r"^(mon|tue|wed|thu|fri|sat|sun) ([01][0-9]|2[0-3]):[0-5][0-9]$",
+        description='a day and a time, UTC, like "sat 23:00"',
+    ),
+]
 Network = Annotated[str, Meta(min_length=2, max_length=50, description="an address or a network, like 10.0.0.0/8")]
 ServicesText = Annotated[str | int, Meta(description="an id, a span of ids, or a glob over categories")]
 
@@ -201,6 +208,19 @@ class PublishShape(_Shape, frozen=True, kw_only=True):
     margin: Percent | None = None
 
 
+class ExpectShape(_Shape, frozen=True, kw_only=True):
+    """A test of these rules, which check runs: where an order must go, or must not."""
+
+    service: ServiceId
+    quantity: Units = _default(Expectation, "quantity")
+    link: Text = _default(Expectation, "link")
+    account: Text | None = None
+    at: Moment | None = None
+    first: ShortRoute | None = None
+    never: tuple[Text, ...] = ()
+    nobody: bool = False
+
+
 class RulesShape(_Shape, frozen=True, kw_only=True):
     """What is sold, and where it is bought."""
 
@@ -221,6 +241,7 @@ class RulesShape(_Shape, frozen=True, kw_only=True):
     accounts: dict[Text, AccountShape] = {}
     services: dict[ServiceId, ServiceShape] = _default(Rules, "services")
     publish: tuple[PublishShape, ...] = _default(Rules, "publish")
+    expect: tuple[ExpectShape, ...] = ()
 
 
 def schema() -> str:

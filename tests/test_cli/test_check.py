@@ -140,3 +140,63 @@ def test_rules_alone_are_checked_offline(selling: Shell, site: Site) -> None:
     assert len(site.alpha.calls) == calls
     missing = selling.run("check", "--rules", "none.yaml")
     assert (missing.exit_code, "none.yaml: cannot be read" in missing.stderr) == (Exit.RULES, True)
+
+
+EXPECT = """\
+expect:
+  - {service: 1, quantity: 1000, first: alpha/101}
+  - {service: 1, quantity: 5, nobody: true}
+  - {service: 1, account: vip, at: "sat 23:00", never: [alpha]}
+"""
+
+
+def test_the_tests_that_rules_carry_are_run(selling: Shell) -> None:
+    text = selling.rules.read_text()
+    selling.rules.write_text(
+        text.replace(
+            "{name: Followers, routes: [alpha/101, beta/101]}", "{routes: [alpha/101, {panel: beta, service: 101}]}"
+        )
+        + EXPECT
+        + "accounts: {vip: {when: {any: [{not: {days: [sat]}}, {panel: beta}]}}}\n"
+    )
+    found = selling.json("check", code=Exit.FINDINGS)["findings"]
+    assert not [line for line in found if line.startswith("expect")], found
+    selling.rules.write_text(
+        selling.rules.read_text()
+        .replace("first: alpha/101", "first: beta/101")
+        .replace("quantity: 5", "quantity: 500")
+        .replace("sat 23:00", "sun 23:00")
+        .replace("never: [alpha]", "never: [alpha, beta]")
+    )
+    found = selling.json("check", code=Exit.FINDINGS)["findings"]
+    assert [line for line in found if line.startswith("expect")] == [
+        "expect[0]: service 1, quantity 1000: it goes to alpha/101 first, not to beta/101",
+        "expect[1]: service 1, quantity 500: nobody may take it, and alpha/101 would",
+        "expect[2]: service 1, quantity 1000: alpha/101 may not take it, and would",
+    ]
+
+
+def test_an_expectation_says_why_a_route_was_left_out(selling: Shell) -> None:
+    text = selling.rules.read_text().replace(
+        "routes: [alpha/101, beta/101]", 'max_rate: "0.5", routes: [alpha/101, beta/101]'
+    )
+    selling.rules.write_text(text + "expect: [{service: 1, first: alpha/101}]\n")
+    found = selling.json("check", code=Exit.FINDINGS)["findings"]
+    assert (
+        "expect[0]: service 1, quantity 1000: it goes to nobody first, not to alpha/101: "
+        "its rate 1.00 is above max_rate 0.50"
+    ) in found
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("{service: 1}", "expects nothing; write first, never or nobody"),
+        ("{service: 1, first: gamma/1}", '"gamma" is not a panel'),
+        ("{service: 1, nobody: true, at: noon}", '"noon" is not a day and a time, UTC'),
+    ],
+)
+def test_an_expectation_that_cannot_be_is_a_mistake(selling: Shell, written: str, words: str) -> None:
+    selling.rules.write_text(selling.rules.read_text() + f"expect: [{written}]\n")
+    [mistake] = selling.json("check", code=Exit.RULES)["mistakes"]
+    assert words in mistake["text"]

@@ -23,7 +23,7 @@ from gateway.ledger.records import (
     Suspicion,
     Wish,
 )
-from gateway.ledger.reports import Recovery, Replay, Totals
+from gateway.ledger.reports import Recovery, Replay, RulesFile, Totals
 from gateway.ledger.sql import (
     accounts,
     audit,
@@ -37,6 +37,7 @@ from gateway.ledger.sql import (
     reading,
     refills,
     requests,
+    rules,
     suspects,
     tracking,
     wishes,
@@ -296,6 +297,12 @@ class SQLLedger:
         return await self._database.read(refills.stale(panel, limit))
 
     # The catalogue's memory.
+
+    async def keep_rules(self, version: str, text: str, *, why: str = "") -> None:
+        await self._database.write(rules.keep(version, text, why, self._now_ms()))
+
+    async def rules_files(self, *, limit: int = 50) -> Sequence[RulesFile]:
+        return await self._database.read(rules.files(limit))
 
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None:
         await self._database.write(catalogue.keep_snapshot(panel, snapshot, fetched_ms))

@@ -1,6 +1,7 @@
+-- Routing learns and is held to account: what routes really delivered, the rules that were in force, what accounts may spend.
+
 -- What routes have really done with our orders: weights and sums of shares, none of them money. It takes in what was
 -- known of how long orders take.
-
 CREATE TABLE delivered (
     panel TEXT NOT NULL,
     remote_service TEXT NOT NULL,
@@ -17,3 +18,12 @@ CREATE INDEX delivered_at ON delivered (at_ms);
 INSERT INTO delivered (panel, remote_service, seconds, at_ms)
 SELECT panel, remote_service, seconds, COALESCE((SELECT MAX(settled_ms) FROM attempt), 0) FROM usual;
 DROP TABLE usual;
+
+-- Rules files that a gateway took, and those that it would not take, with the reason. Keys are in none of them.
+CREATE TABLE rules_file (
+    id INTEGER PRIMARY KEY,
+    version TEXT NOT NULL,
+    text TEXT NOT NULL,
+    why TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;

@@ -72,12 +72,14 @@ class Accounts:
         )
         return text, account
 
-    async def create_key(self, account: int, *, get_add: bool = True, repeats: str = "join") -> tuple[str, Key]:
+    async def create_key(
+        self, account: int, *, get_add: bool = True, repeats: str = "join", actions: tuple[str, ...] = ()
+    ) -> tuple[str, Key]:
         """Make a key; its text is given here, once, and kept nowhere."""
         await self.bind()
         text = new_key()
         key = await self._ledger.create_key(
-            account, hash=self.hashed(text), hint=text[-4:], get_add=get_add, repeats=repeats
+            account, hash=self.hashed(text), hint=text[-4:], get_add=get_add, repeats=repeats, actions=actions
         )
         return text, key
 

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from gateway import api_v2, ledger, panels, shared
 from gateway.accounts import Accounts, pepper
+from gateway.admission import Admission
 from gateway.catalog import Catalog
 from gateway.ledger.lock import Lock
 from gateway.ledger.records import LedgerError
@@ -71,6 +72,7 @@ class Gateway:
             balance_s=settings.balance_s,
         )
         self.accounts = Accounts(self.ledger, pepper(settings))
+        self.admission = Admission(rules.accounts)
         self.metrics = Metrics()
         self._lock = Lock(settings.ledger)
         self._spill = Spill(beside_ledger(settings.ledger, ".spill"))
@@ -103,7 +105,7 @@ class Gateway:
         self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
         self.app = Starlette(
             routes=[
-                *api_v2.routes(self.accounts, self.catalog, self.orders, currency=rules.currency),
+                *api_v2.routes(self.accounts, self.admission, self.catalog, self.orders, currency=rules.currency),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics),
@@ -148,6 +150,7 @@ class Gateway:
         gone = [panel for name, panel in self.panels.items() if name not in made]
         self.panels = panels.renewed(self.panels, made)
         self.rules = rules
+        self.admission.accounts = rules.accounts
         await self.catalog.renew(rules, self.panels)
         await self.reconcile.renew()
         self._gone += gone  # closed at the end: what was sent there may still be answered

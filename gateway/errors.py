@@ -3,7 +3,9 @@
     GatewayError        the answer is {"error": words}, and nothing was changed
       WrongKey          nobody by that key
       BadForm           a field is missing or says what cannot be
-      NotEnoughFunds    the account's balance does not carry the charge
+      NotAllowed        the key may not do this
+      TooMany           the account calls too often
+      NotEnoughFunds    the account's balance, or its budget, does not carry the charge
       RequestIdTaken    the request's own id was used for another order
       NotSold           no route can take this order now
       Refused           the panels said no for the order's own sake
@@ -29,6 +31,16 @@ class WrongKey(GatewayError):
 
 class BadForm(GatewayError):
     pass
+
+
+class NotAllowed(GatewayError):
+    def __init__(self) -> None:
+        super().__init__("This key may not do this")
+
+
+class TooMany(GatewayError):
+    def __init__(self) -> None:
+        super().__init__("Rate limit exceeded")
 
 
 class NotEnoughFunds(GatewayError):

@@ -19,12 +19,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from gateway import errors
+from gateway.admission import Admission
 from gateway.api_v2 import routes
 from gateway.api_v2.asgi import MAX_BODY, Receipt
 from gateway.catalog.services import Service
 from gateway.errors import GatewayError, WrongKey
 from gateway.ledger.records import Account, Key, Order
 from gateway.routing import Policy
+from gateway.rules.model import AccountRules
 from providers.base import READS, OrderStatus, RefillStatus
 from providers.service_types import Default, OrderFields
 
@@ -171,9 +173,11 @@ class House:
 
     def __init__(self, *rows: Service, receipt_s: float = 10.0) -> None:
         self.accounts = Accounts()
+        self.rules: dict[str, AccountRules] = {}
         self.catalog = Catalog(*(rows or (sold(1),)))
         self.orders = Orders()
-        edge = routes(self.accounts, self.catalog, self.orders, currency="USD", receipt_s=receipt_s)
+        admission = Admission(self.rules)
+        edge = routes(self.accounts, admission, self.catalog, self.orders, currency="USD", receipt_s=receipt_s)
         self.app = Starlette(routes=edge)
         self.entered = asyncio.Event()
 

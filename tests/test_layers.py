@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"gateway.orders", "gateway.reconcile"},
     {"gateway.placing"},
     {"gateway.evidence"},
-    {"gateway.catalog", "gateway.accounts"},
+    {"gateway.catalog", "gateway.accounts", "gateway.admission"},
     {"gateway.panels"},
     {"gateway.rules"},
     {"gateway.ledger", "gateway.shared", "gateway.failover"},

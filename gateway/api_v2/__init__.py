@@ -20,8 +20,8 @@ from gateway.api_v2.actions import Action, Actions, Call
 from gateway.api_v2.answers import error
 from gateway.api_v2.asgi import Answer, Gone, Receipt, TooLarge, header, send_answer, silence
 from gateway.api_v2.form import Form, read_form, wrong
-from gateway.api_v2.needs import Accounts, Catalog, Orders
-from gateway.errors import BadForm, Busy, GatewayError, WrongKey
+from gateway.api_v2.needs import Accounts, Admission, Catalog, Orders
+from gateway.errors import BadForm, Busy, GatewayError, TooMany, WrongKey
 from providers.base import READS
 
 __all__ = ["routes"]
@@ -43,18 +43,27 @@ _log = structlog.get_logger()
 
 
 def routes(
-    accounts: Accounts, catalog: Catalog, orders: Orders, *, currency: str, receipt_s: float = RECEIPT_S
+    accounts: Accounts,
+    admission: Admission,
+    catalog: Catalog,
+    orders: Orders,
+    *,
+    currency: str,
+    receipt_s: float = RECEIPT_S,
 ) -> list[BaseRoute]:
     """The edge at its paths. `currency` is what amounts are in; `receipt_s` how long a request may take to arrive."""
-    edge = Edge(accounts, Actions(catalog, orders, currency=currency).table, receipt_s)
+    edge = Edge(accounts, admission, Actions(catalog, orders, currency=currency).table, receipt_s)
     return [Route(path, edge) for path in PATHS]
 
 
 class Edge:
     """An ASGI application rather than a Starlette endpoint: a form in, bytes out, and nothing between is paid for."""
 
-    def __init__(self, accounts: Accounts, actions: Mapping[str, Action], receipt_s: float) -> None:
+    def __init__(
+        self, accounts: Accounts, admission: Admission, actions: Mapping[str, Action], receipt_s: float
+    ) -> None:
         self._accounts = accounts
+        self._admission = admission
         self._actions = actions
         self._receipt = Receipt(receipt_s)
 
@@ -83,6 +92,8 @@ class Edge:
             form = read_form(scope["query_string"], body, header(scope, b"content-type"))
             action = form.one("action")
             return await self._called(action, form, scope)
+        except TooMany as much:
+            return silence(429) if action in READS else Answer(error(much.words))
         except Busy as busy:
             return silence(503) if action in READS else Answer(error(busy.words))
         except GatewayError as refusal:
@@ -100,6 +111,8 @@ class Edge:
         if not 0 < len(text) <= MAX_KEY:
             raise WrongKey
         key, account = await self._accounts.by_key(text)
+        client = scope.get("client")
+        await self._admission.admit(key, account, action, client[0] if client else None)
         if action == "add" and scope["method"] == "GET" and not key.get_add:
             raise BadForm("Incorrect request: add is not accepted by GET")
         return await self._actions[action](Call(key, account, form, scope))

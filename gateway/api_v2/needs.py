@@ -16,6 +16,11 @@ class Accounts(Protocol):
         ...
 
 
+class Admission(Protocol):
+    async def admit(self, key: Key, account: Account, action: str, address: str | None, /) -> None:
+        """Nothing if the call may be made; else WrongKey, NotAllowed or TooMany."""
+
+
 class Catalog(Protocol):
     @property
     def version(self) -> int:

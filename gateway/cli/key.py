@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from gateway.accounts import Accounts, pepper
+from gateway.admission import ACTIONS
 from gateway.cli import output
 from gateway.cli.account import by_name
 from gateway.cli.failure import Failure
@@ -23,6 +24,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     ends: str
     get_add: bool
     repeats: str
+    actions: tuple[str, ...]
     created: str
     revoked: str | None
 
@@ -69,17 +71,32 @@ def command() -> None:
     help="What an identical order means: join it to one whose answer was not heard, allow it, refuse it while that one "
     "has not ended, or take it for the same for so many seconds.",
 )
+@click.option(
+    "--action",
+    "actions",
+    multiple=True,
+    type=click.Choice(ACTIONS),
+    help="What it may do, and nothing else; again for each. Left out: everything.",
+)
 @dry_run_option
 @ledger_option
 @json_option
-def create(*, account: str, no_get_add: bool, repeats: str, dry_run: bool, ledger: str | None, as_json: bool) -> None:
-    """Make a further key for an account. It is shown once and kept nowhere."""
-    asyncio.run(_create(account, ledger, no_get_add=no_get_add, repeats=repeats, dry_run=dry_run, as_json=as_json))
-
-
-async def _create(
-    name: str, ledger: str | None, *, no_get_add: bool, repeats: str, dry_run: bool, as_json: bool
+def create(
+    *,
+    account: str,
+    no_get_add: bool,
+    repeats: str,
+    actions: tuple[str, ...],
+    dry_run: bool,
+    ledger: str | None,
+    as_json: bool,
 ) -> None:
+    """Make a further key for an account. It is shown once and kept nowhere."""
+    may = {"get_add": not no_get_add, "repeats": repeats, "actions": actions}
+    asyncio.run(_create(account, ledger, may, dry_run=dry_run, as_json=as_json))
+
+
+async def _create(name: str, ledger: str | None, may: dict[str, Any], *, dry_run: bool, as_json: bool) -> None:
     settings = settled(ledger=ledger)
     async with ledger_at(settings.ledger) as opened:
         account = await by_name(opened, name)
@@ -87,7 +104,7 @@ async def _create(
             output.say(f"would make a key for {name}")
             return
         accounts = Accounts(opened, pepper(settings))
-        text, key = await accounts.create_key(account.id, get_add=not no_get_add, repeats=repeats)
+        text, key = await accounts.create_key(account.id, **may)
     if as_json:
         output.document(Created(name, key.id, text))
         return
@@ -112,9 +129,17 @@ async def _list(name: str, ledger: str | None, as_json: bool) -> None:
         output.document(lines)
         return
     output.table(
-        output.columns(">id", "ends in", "add by GET", "repeats", "created", "revoked"),
+        output.columns(">id", "ends in", "add by GET", "repeats", "may", "created", "revoked"),
         [
-            (str(line.id), line.ends, "yes" if line.get_add else "no", line.repeats, line.created, line.revoked or "")
+            (
+                str(line.id),
+                line.ends,
+                "yes" if line.get_add else "no",
+                line.repeats,
+                " ".join(line.actions) or "everything",
+                line.created,
+                line.revoked or "",
+            )
             for line in lines
         ],
         empty=f"no key yet: panelmux key create {name}",
@@ -127,9 +152,50 @@ def _line(key: Key) -> Line:
         ends=key.hint,
         get_add=key.get_add,
         repeats=key.repeats,
+        actions=key.actions,
         created=moment(key.created_ms),
         revoked=None if key.revoked_ms is None else moment(key.revoked_ms),
     )
+
+
+@command.command(cls=Leaf, examples=("panelmux key rotate 3", "panelmux key rotate 3 --overlap 72 --json"))
+@click.argument("id", type=click.IntRange(min=1))
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, 24 * 90),
+    default=24,
+    show_default=True,
+    metavar="HOURS",
+    help="How long the old key still opens the account.",
+)
+@dry_run_option
+@ledger_option
+@json_option
+def rotate(*, id: int, overlap: int, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+    """Make a key that may do what another may, and let that one open nothing once the overlap is over."""
+    asyncio.run(_rotate(id, overlap, ledger, dry_run=dry_run, as_json=as_json))
+
+
+async def _rotate(id: int, hours: int, ledger: str | None, *, dry_run: bool, as_json: bool) -> None:
+    settings = settled(ledger=ledger)
+    async with ledger_at(settings.ledger) as opened:
+        owned = [(account, key) for account in await opened.accounts() for key in await opened.keys(account.id)]
+        found = next(((account, key) for account, key in owned if key.id == id), None)
+        if found is None or found[1].revoked_ms is not None:
+            why = "no such key" if found is None else "it is revoked"
+            raise Failure(f"key {id}: {why}; panelmux key list ACCOUNT shows them")
+        account, old = found
+        if dry_run:
+            output.say(f"would make a key for {account.name}, and revoke key {id} in {hours} hours")
+            return
+        accounts = Accounts(opened, pepper(settings))
+        text, key = await accounts.create_key(account.id, get_add=old.get_add, repeats=old.repeats, actions=old.actions)
+        await opened.revoke_key(id, in_ms=hours * 3_600_000)
+    if as_json:
+        output.document(Created(account.name, key.id, text))
+        return
+    output.facts([("account", account.name), ("id", str(key.id)), ("key", text), ("old key", f"{id}: {hours} h more")])
+    output.say("the key is shown this once")
 
 
 @command.command(cls=Leaf, examples=("panelmux key revoke 3", "panelmux key revoke 3 --dry-run"))

@@ -73,10 +73,19 @@ class Ledger(Protocol):
         ...
 
     async def create_key(
-        self, account: int, *, hash: bytes, hint: str, get_add: bool = True, repeats: str = "join"
+        self,
+        account: int,
+        *,
+        hash: bytes,
+        hint: str,
+        get_add: bool = True,
+        repeats: str = "join",
+        actions: tuple[str, ...] = (),
     ) -> Key: ...
 
-    async def revoke_key(self, key: int) -> Key | None: ...
+    async def revoke_key(self, key: int, *, in_ms: int = 0) -> Key | None:
+        """Let a key open nothing, `in_ms` from now; a moment said before that lies earlier stays. None: no such key."""
+        ...
 
     async def keys(self, account: int) -> Sequence[Key]: ...
 
@@ -89,6 +98,7 @@ class Ledger(Protocol):
 
         Raises:
             NotEnough: the account's balance does not carry the charge.
+            OverBudget: its budget of the day or month does not.
             RequestTaken: the request id was used for something else.
             Fenced: another process sells from this ledger now.
         """

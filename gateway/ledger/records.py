@@ -39,6 +39,10 @@ class NotEnough(LedgerError):
     """The account's available balance does not carry the amount."""
 
 
+class OverBudget(LedgerError):
+    """The account's budget of the day or the month does not carry the amount."""
+
+
 class RemoteIdTaken(LedgerError):
     """Another attempt already holds this panel's id: one of the two answers is wrong."""
 
@@ -71,6 +75,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         get_add: whether `add` by GET is accepted.
+        actions: what it may do; empty = everything.
+        revoked_ms: from when on it opens nothing; it may lie ahead.
         repeats: what an identical order means: join, allow, refuse, or a number of seconds to collapse it for.
     """
 
@@ -80,6 +86,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     hint: str
     get_add: bool
     repeats: str = "join"
+    actions: tuple[str, ...] = ()
     created_ms: int
     revoked_ms: int | None = None
 
@@ -222,6 +229,7 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         fingerprint: hash of the account and all that was ordered: equal for a repeated request.
+        budget_day, budget_month: what the account's orders may come to in a day, or month, of UTC.
         request: hash of the customer's own name for the request; None where it gave none.
     """
 
@@ -239,6 +247,8 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
     first: Next
     fingerprint: bytes = b""
     request: bytes | None = None
+    budget_day: Decimal | None = None
+    budget_month: Decimal | None = None
 
 
 class Placed(msgspec.Struct, frozen=True):

@@ -103,6 +103,7 @@ class Orders:
             raise BadForm("Incorrect link") if wrong_link else NotSold()
         self._turned_away.discard(service.id)
         best = decision.choices[0]
+        own = self._catalog.rules.accounts.get(account.name)
         new = NewPlacement(
             account=account.id,
             service=service.id,
@@ -118,6 +119,8 @@ class Orders:
             first=following(self._catalog, best, fields),
             fingerprint=asked.fingerprint,
             request=asked.name,
+            budget_day=None if own is None else own.budget_day,
+            budget_month=None if own is None else own.budget_month,
         )
         purchase = Purchase(new, fields, decision.choices, self._clock() + self._placing_s)
         return await self._placing.buy(purchase, wait_s=self._sync_wait_s)

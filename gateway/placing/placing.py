@@ -167,6 +167,9 @@ class Placing:
             placed = await self._ledger.place(purchase.new)
         except records.NotEnough:
             purchase.placed.set_exception(NotEnoughFunds())
+        except records.OverBudget as over:
+            _log.warning("place", outcome="over_budget", why=str(over))
+            purchase.placed.set_exception(NotEnoughFunds())
         except records.RequestTaken:
             purchase.placed.set_exception(RequestIdTaken())
         except Exception as broken:  # noqa: BLE001 - whatever it was, nothing is sent without a written intent

@@ -100,6 +100,25 @@ async def test_a_second_revocation_keeps_the_time_of_the_first(ledger: Ledger, c
     assert await ledger.revoke_key(key.id + 1) is None
 
 
+async def test_a_key_may_open_for_a_while_longer_and_never_for_longer_than_was_said(
+    ledger: Ledger, clock: Clock
+) -> None:
+    account = await funded(ledger)
+    key = await ledger.create_key(account.id, hash=b"one", hint="cafe", actions=("status", "balance"))
+    assert key.actions == ("status", "balance")
+    await ledger.revoke_key(key.id, in_ms=1000)
+    found = await ledger.find_key(b"one")
+    assert found is not None
+    assert found[0].actions == ("status", "balance")
+    await ledger.revoke_key(key.id, in_ms=5000)
+    clock.ms += 1000
+    assert await ledger.find_key(b"one") is None
+    sooner = await ledger.create_key(account.id, hash=b"two", hint="cafe")
+    await ledger.revoke_key(sooner.id, in_ms=10_000)
+    await ledger.revoke_key(sooner.id)
+    assert await ledger.find_key(b"two") is None
+
+
 async def test_two_keys_never_share_a_hash(ledger: Ledger) -> None:
     account = await funded(ledger)
     await ledger.create_key(account.id, hash=b"one", hint="cafe")

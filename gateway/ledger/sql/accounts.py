@@ -11,7 +11,7 @@ from gateway.ledger.sql.work import Row, Taken, Work
 from gateway.money import amount, steps
 
 _ACCOUNT: Final = "SELECT id, name, unlimited, available, held, created_ms FROM account "
-_KEY: Final = "SELECT id, account, hash, hint, get_add, created_ms, revoked_ms, repeats FROM key "
+_KEY: Final = "SELECT id, account, hash, hint, get_add, created_ms, revoked_ms, repeats, actions FROM key "
 
 _CREATE = "INSERT INTO account (name, unlimited, created_ms) VALUES (?, ?, ?) RETURNING id"
 _BY_ID = _ACCOUNT + "WHERE id = ?"
@@ -19,15 +19,17 @@ _BY_NAME = _ACCOUNT + "WHERE name = ?"
 _ALL = _ACCOUNT + "ORDER BY name"
 
 _CREATE_KEY = (
-    "INSERT INTO key (account, hash, hint, get_add, created_ms, repeats) VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
+    "INSERT INTO key (account, hash, hint, get_add, created_ms, repeats, actions)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"
 )
-_REVOKE = "UPDATE key SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL RETURNING id"
+_REVOKE = "UPDATE key SET revoked_ms = ? WHERE id = ? AND (revoked_ms IS NULL OR revoked_ms > ?)"
 _KEY_BY_ID = _KEY + "WHERE id = ?"
 _KEYS = _KEY + "WHERE account = ? ORDER BY id"
 _FIND_KEY = """
-    SELECT k.id, k.account, k.hash, k.hint, k.get_add, k.created_ms, k.revoked_ms, k.repeats,
+    SELECT k.id, k.account, k.hash, k.hint, k.get_add, k.created_ms, k.revoked_ms, k.repeats, k.actions,
            a.id, a.name, a.unlimited, a.available, a.held, a.created_ms
-    FROM key AS k JOIN account AS a ON a.id = k.account WHERE k.hash = ? AND k.revoked_ms IS NULL"""
+    FROM key AS k JOIN account AS a ON a.id = k.account
+    WHERE k.hash = ? AND (k.revoked_ms IS NULL OR k.revoked_ms > ?)"""
 
 _BIND = "INSERT INTO meta (name, value) VALUES ('currency', ?) ON CONFLICT (name) DO NOTHING"
 _BIND_PEPPER = "INSERT INTO meta (name, value) VALUES ('pepper', ?) ON CONFLICT (name) DO NOTHING"
@@ -98,18 +100,37 @@ def topup(account: int, given: Decimal, note: str, now_ms: int) -> Work[Decimal]
     return amount(available)
 
 
-def create_key(account: int, hash: bytes, hint: str, now_ms: int, *, get_add: bool, repeats: str = "join") -> Work[Key]:
+def create_key(
+    account: int,
+    hash: bytes,
+    hint: str,
+    now_ms: int,
+    *,
+    get_add: bool,
+    repeats: str = "join",
+    actions: tuple[str, ...] = (),
+) -> Work[Key]:
     if not (yield _BY_ID, (account,)):
         raise WrongState(f"account {account}: not there")
     try:
-        [(id,)] = yield _CREATE_KEY, (account, hash, hint, get_add, now_ms, repeats)
+        [(id,)] = yield _CREATE_KEY, (account, hash, hint, get_add, now_ms, repeats, ",".join(actions))
     except Taken:
         raise LedgerError("key: it is in use") from None
-    return Key(id=id, account=account, hash=hash, hint=hint, get_add=get_add, repeats=repeats, created_ms=now_ms)
+    return Key(
+        id=id,
+        account=account,
+        hash=hash,
+        hint=hint,
+        get_add=get_add,
+        repeats=repeats,
+        actions=actions,
+        created_ms=now_ms,
+    )
 
 
-def revoke_key(key: int, now_ms: int) -> Work[Key | None]:
-    yield _REVOKE, (now_ms, key)
+def revoke_key(key: int, from_ms: int) -> Work[Key | None]:
+    """Let a key open nothing from then on; a moment that lies before the one that was said is never put off."""
+    yield _REVOKE, (from_ms, key, from_ms)
     rows = yield _KEY_BY_ID, (key,)
     return _key(rows[0]) if rows else None
 
@@ -119,9 +140,9 @@ def keys(account: int) -> Work[tuple[Key, ...]]:
     return tuple(map(_key, rows))
 
 
-def find_key(hash: bytes) -> Work[tuple[Key, Account] | None]:
-    rows = yield _FIND_KEY, (hash,)
-    return (_key(rows[0][:8]), _account(rows[0][8:])) if rows else None
+def find_key(hash: bytes, now_ms: int) -> Work[tuple[Key, Account] | None]:
+    rows = yield _FIND_KEY, (hash, now_ms)
+    return (_key(rows[0][:9]), _account(rows[0][9:])) if rows else None
 
 
 def _account(row: Row) -> Account:
@@ -137,7 +158,7 @@ def _account(row: Row) -> Account:
 
 
 def _key(row: Row) -> Key:
-    id, account, hash, hint, get_add, created_ms, revoked_ms, repeats = row
+    id, account, hash, hint, get_add, created_ms, revoked_ms, repeats, actions = row
     return Key(
         id=id,
         account=account,
@@ -145,6 +166,7 @@ def _key(row: Row) -> Key:
         hint=hint,
         get_add=bool(get_add),
         repeats=repeats,
+        actions=tuple(actions.split(",")) if actions else (),
         created_ms=created_ms,
         revoked_ms=revoked_ms,
     )

@@ -100,20 +100,27 @@ class SQLLedger:
         return await self._database.write(accounts.topup(account, amount, note, self._now_ms()))
 
     async def create_key(
-        self, account: int, *, hash: bytes, hint: str, get_add: bool = True, repeats: str = "join"
+        self,
+        account: int,
+        *,
+        hash: bytes,
+        hint: str,
+        get_add: bool = True,
+        repeats: str = "join",
+        actions: tuple[str, ...] = (),
     ) -> Key:
         return await self._database.write(
-            accounts.create_key(account, hash, hint, self._now_ms(), get_add=get_add, repeats=repeats)
+            accounts.create_key(account, hash, hint, self._now_ms(), get_add=get_add, repeats=repeats, actions=actions)
         )
 
-    async def revoke_key(self, key: int) -> Key | None:
-        return await self._database.write(accounts.revoke_key(key, self._now_ms()))
+    async def revoke_key(self, key: int, *, in_ms: int = 0) -> Key | None:
+        return await self._database.write(accounts.revoke_key(key, self._now_ms() + in_ms))
 
     async def keys(self, account: int) -> Sequence[Key]:
         return await self._database.read(accounts.keys(account))
 
     async def find_key(self, hash: bytes) -> tuple[Key, Account] | None:
-        return await self._database.read(accounts.find_key(hash))
+        return await self._database.read(accounts.find_key(hash, self._now_ms()))
 
     # Orders and their attempts.
 

@@ -12,7 +12,7 @@ from gateway.ledger import life
 from gateway.ledger.delivery import Unclear
 from gateway.ledger.life import Life, Try, Word
 from gateway.ledger.records import AttemptState, WrongState
-from gateway.ledger.sql import books
+from gateway.ledger.sql import books, spending
 from gateway.ledger.sql.work import LOCKED, Row, Work, json
 from gateway.money import amount, steps
 from providers.base import OrderStatus
@@ -99,6 +99,8 @@ def _moved(kept: Kept, moved: Decimal, way: tuple[books.Book, books.Book, books.
     source, target, what = way
     number = steps(moved)
     yield from books.move(kept.account, number, source=source, target=target)
+    if target == "available":
+        yield from spending.back(kept.account, kept.order, number)
     yield from books.record(
         kept.account, number, source=source, target=target, what=what, now_ms=now_ms, order=kept.order
     )

@@ -19,7 +19,7 @@ from gateway.ledger.records import (
     WrongState,
 )
 from gateway.ledger.reports import Recovery
-from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests
+from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests, spending
 from gateway.ledger.sql.work import Taken, Work, json
 from gateway.money import steps
 
@@ -48,6 +48,7 @@ def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
         if known is not None:
             return Placed(known, None)
     charge = steps(new.charge)
+    yield from spending.spend(new.account, new.charge, new.budget_day, new.budget_month, now_ms)
     yield from books.move(new.account, charge, source="available", target="held")
     order = yield from ids.following("order")
     what = (new.account, new.service, new.type, new.link, new.fields, new.quantity, new.units, charge)

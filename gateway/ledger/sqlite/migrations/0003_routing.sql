@@ -27,3 +27,16 @@ CREATE TABLE rules_file (
     why TEXT NOT NULL,
     at_ms INTEGER NOT NULL
 ) STRICT;
+
+-- What the orders of accounts with a budget come to, by period of UTC: a day's number since 1970, or minus a month's.
+-- A row is made when the first order of its period is placed under a budget.
+CREATE TABLE spent (
+    account INTEGER NOT NULL REFERENCES account (id),
+    period INTEGER NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    PRIMARY KEY (account, period)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX orders_account_at ON orders (account, created_ms);
+
+-- What a key may do: actions with commas between; empty = all.
+ALTER TABLE key ADD COLUMN actions TEXT NOT NULL DEFAULT '';

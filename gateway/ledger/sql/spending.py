@@ -1,0 +1,66 @@
+"""What an account's orders come to in a day and in a month, and the budget that they must stay within.
+
+It is held in the transaction that writes the order, so that no two orders are placed on the last of it. Money that goes
+back to the customer goes back to the budget of the day and month in which its order was placed.
+"""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+from gateway.ledger.records import OverBudget
+from gateway.ledger.sql.work import Work
+from gateway.money import steps
+
+_BEGIN: Final = """
+    INSERT INTO spent (account, period, amount)
+    SELECT ?, ?, COALESCE(SUM(charge - refunded), 0) FROM orders WHERE account = ? AND created_ms >= ?
+    ON CONFLICT (account, period) DO NOTHING"""
+_KNOWN = "SELECT amount FROM spent WHERE account = ? AND period = ?"
+_SPEND = "UPDATE spent SET amount = amount + ? WHERE account = ? AND period = ? AND amount + ? <= ? RETURNING amount"
+_BACK = """
+    UPDATE spent SET amount = CASE WHEN amount < ? THEN 0 ELSE amount - ? END
+    WHERE account = ? AND (period = ? OR period = ?)"""
+_PLACED = "SELECT created_ms FROM orders WHERE id = ?"
+_DAY_MS: Final = 86_400_000
+
+
+def day(now_ms: int) -> int:
+    """The period of a day.
+
+    >>> day(86_400_000)
+    1
+    """
+    return now_ms // _DAY_MS
+
+
+def month(now_ms: int) -> int:
+    """The period of a month.
+
+    >>> month(0), month(32 * 86_400_000)
+    (-23640, -23641)
+    """
+    at = datetime.fromtimestamp(now_ms / 1000, UTC)
+    return -(at.year * 12 + at.month - 1)
+
+
+def spend(account: int, charge: Decimal, by_day: Decimal | None, by_month: Decimal | None, now_ms: int) -> Work[None]:
+    """Take a charge from the budgets that there are; OverBudget where one does not carry it."""
+    first_of_month = int(datetime.fromtimestamp(now_ms / 1000, UTC).replace(day=1).timestamp()) // 86_400 * _DAY_MS
+    for budget, period, since_ms, word in (
+        (by_day, day(now_ms), day(now_ms) * _DAY_MS, "day"),
+        (by_month, month(now_ms), first_of_month, "month"),
+    ):
+        if budget is None:
+            continue
+        if not (yield _KNOWN, (account, period)):
+            yield _BEGIN, (account, period, account, since_ms)
+        amount = steps(charge)
+        if not (yield _SPEND, (amount, account, period, amount, int(budget * 10**6))):
+            raise OverBudget(f"account {account}: its budget of {budget} a {word} does not carry {charge}")
+
+
+def back(account: int, order: int, amount: int) -> Work[None]:
+    """Money of an order went back to its account."""
+    [(placed_ms,)] = yield _PLACED, (order,)
+    yield _BACK, (amount, amount, account, day(placed_ms), month(placed_ms))

@@ -36,12 +36,21 @@ Less than a customer's program waits for its answer; a reading takes two balance
 _PART: Final = 1_000  # rows that are packed or unpacked in one go: a few milliseconds, so that other threads come in
 
 
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """A row of a panel's list that waits until people have looked, and why, in words for them."""
+
+    row: RemoteService
+    why: str
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A panel's list, and when it was fetched.
 
     Attributes:
         source: which site it came from; after the rules name another site, its list is none of the panel's.
         fetched_ms: milliseconds since 1970.
+        rows: those in use.
+        held: what the panel says now of some of them, and nobody has said yes to.
     """
 
     panel: str
@@ -49,6 +58,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     fetched_ms: int
     rows: tuple[RemoteService, ...]
     skipped: tuple[Skipped, ...] = ()
+    held: tuple[Held, ...] = ()
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True):
@@ -57,6 +67,7 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True):
     fetched_ms: int
     parts: tuple[bytes, ...]
     skipped: tuple[Skipped, ...]
+    held: tuple[Held, ...] = ()
 
 
 def pack(snapshot: Snapshot) -> bytes:
@@ -64,7 +75,7 @@ def pack(snapshot: Snapshot) -> bytes:
     encode = msgspec.msgpack.Encoder().encode
     rows = snapshot.rows
     parts = tuple(zlib.compress(encode(rows[at : at + _PART]), 1) for at in range(0, len(rows), _PART))
-    return encode(_Packed(snapshot.panel, snapshot.source, snapshot.fetched_ms, parts, snapshot.skipped))
+    return encode(_Packed(snapshot.panel, snapshot.source, snapshot.fetched_ms, parts, snapshot.skipped, snapshot.held))
 
 
 def unpack(packed: bytes) -> Snapshot:
@@ -80,7 +91,12 @@ def unpack(packed: bytes) -> Snapshot:
     except (msgspec.MsgspecError, zlib.error) as wrong:
         raise ValueError(f"not a packed snapshot: {wrong}") from None
     return Snapshot(
-        panel=whole.panel, source=whole.source, fetched_ms=whole.fetched_ms, rows=rows, skipped=whole.skipped
+        panel=whole.panel,
+        source=whole.source,
+        fetched_ms=whole.fetched_ms,
+        rows=rows,
+        skipped=whole.skipped,
+        held=whole.held,
     )
 
 
@@ -91,6 +107,7 @@ class Panel:
         source: fingerprint of its site, for its snapshots.
         exchange: one unit of the panel's currency, in ours.
         snapshot: its last good list; `rows` are the same by the panel's own id.
+        held: why rows of it are not bought until people have looked, by id.
         balance: what the panel last said we have there, in its currency, less what was spent since; None = never said.
         balance_ms: when it said so, milliseconds since 1970.
         reads, adds: health of what we ask it and of what we order there; `routes`: of orders by its service.
@@ -119,6 +136,7 @@ class Panel:
         self.exchange = exchange
         self.snapshot: Snapshot | None = None
         self.rows: Mapping[str, RemoteService] = MappingProxyType({})
+        self.held: Mapping[str, str] = MappingProxyType({})
         self.reads = health.Health()
         self.adds = health.Health()
         self.routes: dict[str, health.Health] = {}
@@ -208,6 +226,7 @@ class Panel:
         """This is the panel's list from now on, and the same rows by id."""
         self.snapshot = snapshot
         self.rows = rows
+        self.held = {held.row.remote_service: held.why for held in snapshot.held}
 
     def noted(
         self, action: Action, error: ProviderError | None, latency_s: float, *, remote_service: str | None = None

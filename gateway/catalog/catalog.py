@@ -218,6 +218,7 @@ class Catalog:
             position=position,
             weight=route.weight,
             condition=route.when,
+            held=panel.held.get(route.service, ""),
             type=row.type,
             rate=cost(row, self._exchange[route.panel]),
             min=row.min,

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway import money
+from gateway.catalog.moves import is_heading
 from gateway.conditions import Condition, Facts, failing, joined
 from gateway.routing import Policy, Step
 from gateway.rules import model
@@ -201,6 +202,8 @@ def published(
             why = f'its id "{remote}" is not a number from 1 to {MOST}' if ids is None else "it has no id of ours yet"
         elif paid is None:
             why = f"its rate is {row.rate}, which is no price"
+        elif is_heading(row):
+            why = "it is a heading, and no service"
         elif row.min > row.max:
             why = f"its min {row.min} is above its max {row.max}"
         else:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Protocol
 
@@ -12,6 +13,7 @@ import structlog
 from gateway.catalog import deliveries
 from gateway.catalog.aside import Aside
 from gateway.catalog.guard import held_back
+from gateway.catalog.moves import Weighed, weighed
 from gateway.panels import Panel, Snapshot, pack, unpack
 from gateway.shared import Shared
 from providers.base import RemoteService
@@ -29,6 +31,10 @@ class Ledger(deliveries.Ledger, Protocol):
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None: ...
 
     async def snapshot(self, panel: str) -> bytes | None: ...
+
+    async def approved(self, panel: str) -> Mapping[str, str]: ...
+
+    async def keep_changes(self, panel: str, changes: Sequence[tuple[str, str | None, str | None]]) -> int: ...
 
     async def service_ids(self, panel: str, remote_services: Sequence[str], *, first: int) -> Mapping[str, int]: ...
 
@@ -160,40 +166,85 @@ class Sync:
             panel.noted("services", error, self._clock() - began)
             raise
         panel.noted("services", None, self._clock() - began)
+        await self._accepted()
         why = held_back(() if accept else panel.rows, services)
-        if why is not None and await self._accepted():
-            why = held_back(panel.rows, services)
         if why is not None:
             await self._shared.release(self._key)
             return self._synced(Outcome.HELD_BACK, why=why)
+        move = Decimal("Infinity") if accept else panel.rules.hold_moves
+        found = await self._aside(
+            weighed, panel.rows, services.rows, move=move, approved=await self._approved() if panel.rows else {}
+        )
         snapshot = Snapshot(
             panel=panel.name,
             source=panel.source,
             fetched_ms=self._now_ms(),
-            rows=services.rows,
+            rows=found.rows,
             skipped=services.skipped,
+            held=found.held,
         )
+        self._tell_held(found)
         changed = await self._adopt(snapshot)
         await self._keep(snapshot, changed=changed)
+        await self._remember(found)
         return self._synced(Outcome.NEW if changed else Outcome.SAME)
 
-    async def _accepted(self) -> bool:
-        """Take a list that a person accepted on the command line since ours: it stands in the ledger, and is newer."""
-        mine, packed = self._panel.snapshot, await self._ledger.snapshot(self._panel.name)
+    async def _accepted(self) -> None:
+        """Take a list that people put in place from the command line: it stands in the ledger, newer than ours."""
+        mine = self._panel.snapshot
+        if mine is None:
+            return
+        try:
+            packed = await self._ledger.snapshot(self._panel.name)
+        except Exception as error:  # noqa: BLE001 - the next sync looks again
+            _log.warning("catalogue", panel=self._panel.name, outcome="not_looked", why=_words(error))
+            return
         theirs = None if packed is None else await self._aside(_unpacked, packed)
-        if mine is None or theirs is None or theirs.source != mine.source or theirs.fetched_ms <= mine.fetched_ms:
-            return False
-        await self._adopt(theirs)
-        return True
+        if theirs is not None and theirs.source == mine.source and theirs.fetched_ms > mine.fetched_ms:
+            await self._adopt(theirs)
+
+    async def _approved(self) -> Mapping[str, RemoteService]:
+        """The rows that people said yes to; none while they cannot be read."""
+        try:
+            rows = await self._ledger.approved(self._panel.name)
+            return {id: msgspec.json.decode(row, type=RemoteService) for id, row in rows.items()}
+        except Exception as error:  # noqa: BLE001 - what is held stays so until the next sync
+            _log.warning("catalogue", panel=self._panel.name, outcome="approved_not_read", why=_words(error))
+            return {}
+
+    async def _remember(self, found: Weighed) -> None:
+        """Keep how the list changed, for people who ask."""
+        if not found.changes:
+            return
+        changes = await self._aside(
+            lambda: [(one.remote_service, _json(one.was), _json(one.now)) for one in found.changes]
+        )
+        try:
+            await self._ledger.keep_changes(self._panel.name, changes)
+        except Exception as error:  # noqa: BLE001 - the list is in use all the same
+            _log.warning("catalogue", panel=self._panel.name, outcome="changes_not_kept", why=_words(error))
+
+    def _tell_held(self, found: Weighed) -> None:
+        """Name what is held for the first time."""
+        fresh = [held for held in found.held if self._panel.held.get(held.row.remote_service) != held.why]
+        if fresh:
+            first = f"{fresh[0].row.remote_service}: {fresh[0].why}"
+            then = f"panelmux catalog held {self._panel.name}"
+            _log.warning(
+                "catalogue", panel=self._panel.name, outcome="rows_held", rows=len(fresh), first=first, then=then
+            )
 
     async def _adopt(self, snapshot: Snapshot) -> bool:
         """Make it the panel's list; gives whether its rows changed. Rows that did not stay the same objects."""
         mine = self._panel.snapshot
         rows = await self._aside(_changed, None if mine is None else mine.rows, snapshot.rows)
         if rows is None and mine is not None:
-            same = msgspec.structs.replace(mine, fetched_ms=snapshot.fetched_ms, skipped=snapshot.skipped)
+            was = mine.held
+            same = msgspec.structs.replace(
+                mine, fetched_ms=snapshot.fetched_ms, skipped=snapshot.skipped, held=snapshot.held
+            )
             self._panel.took(same, self._panel.rows)
-            return False
+            return was != snapshot.held
         self._panel.took(snapshot, rows or {})
         return True
 
@@ -238,6 +289,10 @@ def _changed(
     for row in new:
         rows.setdefault(row.remote_service, row)
     return rows
+
+
+def _json(row: RemoteService | None) -> str | None:
+    return None if row is None else msgspec.json.encode(row).decode()
 
 
 def _unpacked(packed: bytes) -> Snapshot | None:

@@ -10,7 +10,7 @@ from gateway.catalog import Catalog, Conflict, Outcome, Service
 from gateway.catalog.aside import Aside
 from gateway.catalog.services import cost
 from gateway.catalog.sync import Sync
-from gateway.cli import output
+from gateway.cli import moves, output
 from gateway.cli.alike import best
 from gateway.cli.failure import Exit
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
@@ -86,6 +86,10 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 @click.group()
 def command() -> None:
     """What we sell, and what panels sell us."""
+
+
+for _more in (moves.held, moves.approve, moves.diff, moves.history, moves.rollback):
+    command.add_command(_more)
 
 
 @command.command(

@@ -33,6 +33,12 @@ class Looking:
         self._ledger = ledger
         self._next = 1
 
+    async def approved(self, panel: str) -> Mapping[str, str]:
+        return await self._ledger.approved(panel)
+
+    async def keep_changes(self, panel: str, changes: Sequence[tuple[str, str | None, str | None]]) -> int:  # noqa: ARG002
+        return 0
+
     async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
         return await self._ledger.delivered(since_ms)
 

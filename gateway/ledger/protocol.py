@@ -24,7 +24,7 @@ from gateway.ledger.records import (
     Suspicion,
     Wish,
 )
-from gateway.ledger.reports import Recovery, Replay, RulesFile, Totals
+from gateway.ledger.reports import Recovery, Replay, RowChange, RulesFile, Totals
 from gateway.routing import Delivered
 from providers.base import OrderStatus, RefillStatus, Status
 
@@ -334,6 +334,28 @@ class Ledger(Protocol):
         ...
 
     async def snapshot(self, panel: str) -> bytes | None: ...
+
+    async def snapshots(self) -> Sequence[str]:
+        """The panels that there is a list of, by name."""
+        ...
+
+    async def keep_changes(self, panel: str, changes: Sequence[tuple[str, str | None, str | None]]) -> int:
+        """Rows of a panel's list that changed at once: id, JSON before and after. Gives the version that it is."""
+        ...
+
+    async def row_changes(
+        self, panel: str, *, remote_service: str | None = None, after: int = 0, limit: int = 1000
+    ) -> Sequence[RowChange]:
+        """Newest first: of one service, or of the whole list after a version."""
+        ...
+
+    async def approved(self, panel: str) -> Mapping[str, str]:
+        """The rows, JSON by id, that people said yes to."""
+        ...
+
+    async def approve(self, panel: str, rows: Mapping[str, str]) -> None: ...
+
+    async def forget_approved(self, panel: str) -> None: ...
 
     async def service_ids(
         self, panel: str, remote_services: Sequence[str], *, first: int, keep: bool = True

@@ -54,3 +54,18 @@ class RulesFile(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     why: str
     at_ms: int
+
+
+class RowChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a panel's list that came (`was` None), went (`now` None) or became another; JSON of the rows.
+
+    Attributes:
+        version: which change of that panel's list it was a part of, from 1.
+    """
+
+    panel: str
+    version: int
+    remote_service: str
+    was: str | None
+    now: str | None
+    at_ms: int

@@ -78,6 +78,7 @@ def cost_at(offer: Offer, asked: Asked) -> Decimal | str:
         or offer.type != asked.type
         or not offer.min <= size <= offer.max
         or offer.stopped
+        or offer.held
         or offer.condition is not None
         or (asked.dripfeed and offer.dripfeed is False)
         or asked.refill > offer.refill
@@ -124,6 +125,8 @@ def _hindrance(offer: Offer, asked: Asked) -> str | None:
         return "refill is promised and not offered there"
     if asked.cancel and not offer.cancel:
         return "cancel is promised and not offered there"
+    if offer.held:
+        return f"held until people have looked: {offer.held}"
     if asked.max_rate is not None and offer.rate > asked.max_rate:
         return f"its rate {wire(offer.rate)} is above max_rate {wire(asked.max_rate)}"
     return None

@@ -14,6 +14,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         position: where it stands among its service's routes, from 0.
         listed: whether the panel's last good list has it; the fields after it are None or empty where it has not.
+        held: why it is not bought until people have looked; empty = it may be.
         rate: what the panel takes, in our currency, of 1000 units or of one order; None = no price known.
         dripfeed: None where the panel does not say.
         closed: the circuits of panel and route let orders through.
@@ -32,6 +33,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     weight: int = 1
     condition: Condition | None = None
     listed: bool = True
+    held: str = ""
     type: str = "Default"
     rate: Decimal | None = None
     min: int = 1

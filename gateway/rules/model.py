@@ -52,6 +52,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
         evidence_ids: whether the ids between ours tell of a lost order; asking about them looks like prying.
         evidence_balance: whether its balance does; not where others spend the same balance.
         features: what it can do beyond the seven actions.
+        hold_moves: a service whose rate moves by more than this share at once waits until people have looked.
         private: whether its address may be a private one or plain http (tests, demo, own network).
     """
 
@@ -67,6 +68,7 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     evidence_ids: Tells = Tells.LEARNED
     evidence_balance: Tells = Tells.LEARNED
     features: tuple[Feature, ...] = ()
+    hold_moves: Decimal = Decimal(1)
     private: bool = False
 
     def __repr__(self) -> str:

@@ -10,6 +10,7 @@ from gateway.rules.keys import NoKey, resolve
 from gateway.rules.model import Panel
 from gateway.rules.reading import Reading
 from gateway.rules.report import Path, nearest, shown
+from gateway.rules.scopes import share
 from gateway.rules.shapes import PanelShape
 
 FIELD_CURRENCIES: Final = frozenset({"IRT", "USDT"})
@@ -42,6 +43,7 @@ def panel(shape: PanelShape, path: Path, reading: Reading) -> Panel | None:
         evidence_ids=shape.evidence_ids,
         evidence_balance=shape.evidence_balance,
         features=shape.features,
+        hold_moves=share(shape.hold_moves, (*path, "hold_moves"), reading),
         private=shape.private,
     )
 

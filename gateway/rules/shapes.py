@@ -124,6 +124,7 @@ class PanelShape(_Shape, frozen=True, kw_only=True):
     evidence_ids: Tells = _default(Panel, "evidence_ids")
     evidence_balance: Tells = _default(Panel, "evidence_balance")
     features: tuple[Feature, ...] = _default(Panel, "features")
+    hold_moves: Percent = _percent(_default(Panel, "hold_moves"))
     private: bool = _default(Panel, "private")
 
     def __repr__(self) -> str:

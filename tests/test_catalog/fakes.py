@@ -110,11 +110,22 @@ class FakeLedger:
         self.snapshots: dict[str, bytes] = {}
         self.kept_ms: list[int] = []
         self.deliveries: list[Delivered] = []
+        self.approvals: dict[str, str] = {}
+        self.changes: list[list[str]] = []
         self.ids: dict[tuple[str, str], int] = {}
         self.asked_ids: list[tuple[str, ...]] = []
         self.busy = False
         self.held: asyncio.Event | None = None
         self.reached = asyncio.Event()
+
+    async def approved(self, panel: str) -> Mapping[str, str]:  # noqa: ARG002 - there is one
+        self._check()
+        return self.approvals
+
+    async def keep_changes(self, panel: str, changes: Sequence[tuple[str, str | None, str | None]]) -> int:  # noqa: ARG002
+        self._check()
+        self.changes.append([id for id, _, _ in changes])
+        return len(self.changes)
 
     async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
         self._check()

@@ -9,6 +9,7 @@ _KEEP = """
     ON CONFLICT (panel) DO UPDATE SET snapshot = excluded.snapshot, fetched_ms = excluded.fetched_ms
     WHERE excluded.fetched_ms >= snapshot.fetched_ms"""
 _SNAPSHOT = "SELECT snapshot FROM snapshot WHERE panel = ?"
+_SNAPSHOTS = "SELECT panel FROM snapshot ORDER BY panel"
 _KNOWN = "SELECT remote_service, id FROM service_id WHERE panel = ? AND remote_service IN " + AMONG  # noqa: S608 - a constant
 _HIGHEST = "SELECT COALESCE(MAX(id), 0) FROM service_id"
 _GIVE = "INSERT INTO service_id (id, panel, remote_service) VALUES (?, ?, ?)"
@@ -22,6 +23,11 @@ def keep_snapshot(panel: str, snapshot: bytes, fetched_ms: int) -> Work[None]:
 def snapshot(panel: str) -> Work[bytes | None]:
     rows = yield _SNAPSHOT, (panel,)
     return rows[0][0] if rows else None
+
+
+def snapshots() -> Work[Sequence[str]]:
+    rows = yield _SNAPSHOTS, ()
+    return tuple(name for (name,) in rows)
 
 
 def known_ids(panel: str, remote_services: Sequence[str]) -> Work[Mapping[str, int]]:

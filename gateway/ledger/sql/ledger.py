@@ -23,7 +23,7 @@ from gateway.ledger.records import (
     Suspicion,
     Wish,
 )
-from gateway.ledger.reports import Recovery, Replay, RulesFile, Totals
+from gateway.ledger.reports import Recovery, Replay, RowChange, RulesFile, Totals
 from gateway.ledger.sql import (
     accounts,
     audit,
@@ -42,6 +42,7 @@ from gateway.ledger.sql import (
     tracking,
     wishes,
 )
+from gateway.ledger.sql import changes as rows
 from gateway.ledger.sql.work import Database
 from gateway.routing import Delivered
 from providers.base import OrderStatus, RefillStatus, Status
@@ -316,6 +317,28 @@ class SQLLedger:
 
     async def snapshot(self, panel: str) -> bytes | None:
         return await self._database.read(catalogue.snapshot(panel))
+
+    async def keep_changes(self, panel: str, changes: Sequence[tuple[str, str | None, str | None]]) -> int:
+        return await self._database.write(rows.keep(panel, changes, self._now_ms()))
+
+    async def row_changes(
+        self, panel: str, *, remote_service: str | None = None, after: int = 0, limit: int = 1000
+    ) -> Sequence[RowChange]:
+        if remote_service is not None:
+            return await self._database.read(rows.of_service(panel, remote_service, limit))
+        return await self._database.read(rows.since(panel, after, limit))
+
+    async def approved(self, panel: str) -> Mapping[str, str]:
+        return await self._database.read(rows.approved(panel))
+
+    async def approve(self, panel: str, approved: Mapping[str, str]) -> None:
+        await self._database.write(rows.approve(panel, approved, self._now_ms()))
+
+    async def forget_approved(self, panel: str) -> None:
+        await self._database.write(rows.forget(panel))
+
+    async def snapshots(self) -> Sequence[str]:
+        return await self._database.read(catalogue.snapshots())
 
     async def service_ids(
         self, panel: str, remote_services: Sequence[str], *, first: int, keep: bool = True

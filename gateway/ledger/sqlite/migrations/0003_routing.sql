@@ -40,3 +40,27 @@ CREATE INDEX orders_account_at ON orders (account, created_ms);
 
 -- What a key may do: actions with commas between; empty = all.
 ALTER TABLE key ADD COLUMN actions TEXT NOT NULL DEFAULT '';
+
+-- How panels' lists changed: one row a service of a panel that came, went or became another. `version` counts the
+-- changes of that panel's list.
+CREATE TABLE row_change (
+    id INTEGER PRIMARY KEY,
+    panel TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    remote_service TEXT NOT NULL,
+    was TEXT,
+    now TEXT,
+    at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX row_change_panel ON row_change (panel, version);
+CREATE INDEX row_change_service ON row_change (panel, remote_service);
+CREATE INDEX row_change_at ON row_change (at_ms);
+
+-- Rows that moved further than the rules let pass, and that people said yes to.
+CREATE TABLE approved (
+    panel TEXT NOT NULL,
+    remote_service TEXT NOT NULL,
+    row TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (panel, remote_service)
+) STRICT, WITHOUT ROWID;

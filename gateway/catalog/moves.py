@@ -1,0 +1,100 @@
+"""Which rows of a panel's new list are taken as they are, and which wait until people have looked. Pure.
+
+A row is held against the same row of the list in use. One that moved too far stays in use as it was, and is not bought
+meanwhile: at its old price it cannot be had, and at its new one nobody has said that it may. One that comes back
+within bounds is free again by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Final
+from unicodedata import normalize
+
+import msgspec
+from rapidfuzz import fuzz
+
+from gateway.money import wire
+from gateway.panels import Held
+from providers.base import RemoteService
+
+OFF: Final = Decimal(10) ** 9
+"""A rate that is meant to keep everybody away: panels switch a service off so."""
+
+_ALIKE: Final = 50  # of 100: names less alike than this are of different services
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a panel's list that came (`was` None), went (`now` None) or became another."""
+
+    remote_service: str
+    was: RemoteService | None = None
+    now: RemoteService | None = None
+
+
+class Weighed(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a new list is in use from now on, what waits, and what of that in use changed."""
+
+    rows: tuple[RemoteService, ...]
+    held: tuple[Held, ...] = ()
+    changes: tuple[Change, ...] = ()
+
+
+def weighed(
+    old: Mapping[str, RemoteService],
+    new: Sequence[RemoteService],
+    *,
+    move: Decimal,
+    approved: Mapping[str, RemoteService],
+) -> Weighed:
+    """Hold a new list against the one in use; `move` is the share by which a rate may move at once.
+
+    `approved` are rows, by id, that people said yes to: a row that is just so is taken. Of two rows with one id the
+    first counts. With no list in use, all of the new one is.
+    """
+    rows: dict[str, RemoteService] = {}
+    held: list[Held] = []
+    changes: list[Change] = []
+    for row in new:
+        id = row.remote_service
+        if id in rows:
+            continue
+        was = old.get(id)
+        why = None if was is None or was == row or approved.get(id) == row else moved(was, row, move)
+        if why is not None and was is not None:
+            held.append(Held(row=row, why=why))
+            rows[id] = was
+            continue
+        rows[id] = row
+        if old and was != row:
+            changes.append(Change(remote_service=id, was=was, now=row))
+    changes += [Change(remote_service=id, was=was) for id, was in old.items() if id not in rows]
+    return Weighed(rows=tuple(rows.values()), held=tuple(held), changes=tuple(changes))
+
+
+def moved(was: RemoteService, now: RemoteService, move: Decimal) -> str | None:
+    """Why a row may not go on as it is now, in words for people; None = it may."""
+    if now.type != was.type:
+        return f'its type was "{was.type}" and is "{now.type}"'
+    if fuzz.token_set_ratio(_plain(was.name), _plain(now.name)) < _ALIKE:
+        return f'it is another service: it was "{was.name}" and is "{now.name}"'
+    if now.min > was.max or now.max < was.min:
+        return f"its limits were {was.min}..{was.max} and are {now.min}..{now.max}"
+    if is_off(was) or is_off(now) or was.rate == now.rate:
+        return None  # switched off or on again: nothing is bought while it is off
+    if now.rate > was.rate * (1 + move) or now.rate * (1 + move) < was.rate:
+        return f"its rate was {wire(was.rate)} and is {wire(now.rate)}"
+    return None
+
+
+def is_off(row: RemoteService) -> bool:
+    return not 0 < row.rate < OFF
+
+
+def is_heading(row: RemoteService) -> bool:
+    """Whether a row is there to be read and not to be bought: not a letter or digit in its name."""
+    return not any(c.isalnum() for c in row.name)
+
+
+def _plain(name: str) -> str:
+    """A name in plain letters: panels write them in bold and in boxes."""
+    return normalize("NFKC", name).casefold()

@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from gateway import health
+from gateway.money import wire
 from gateway.rules import model
 from providers import PROVIDERS
 from providers.base import Action, Provider, RemoteService, Skipped
@@ -32,6 +33,9 @@ QUIET_S: Final = 4.0
 
 Less than a customer's program waits for its answer; a reading takes two balances, two seconds apart.
 """
+
+_MUCH: Final = Decimal("1.05")  # so much more than listed is more than a rounding
+_CENTS: Final = Decimal("0.02")
 
 _PART: Final = 1_000  # rows that are packed or unpacked in one go: a few milliseconds, so that other threads come in
 
@@ -108,6 +112,7 @@ class Panel:
         exchange: one unit of the panel's currency, in ours.
         snapshot: its last good list; `rows` are the same by the panel's own id.
         held: why rows of it are not bought until people have looked, by id.
+        dear: services that took more of us than their list says, by id: the rate listed then, and why they wait.
         balance: what the panel last said we have there, in its currency, less what was spent since; None = never said.
         balance_ms: when it said so, milliseconds since 1970.
         reads, adds: health of what we ask it and of what we order there; `routes`: of orders by its service.
@@ -137,6 +142,7 @@ class Panel:
         self.snapshot: Snapshot | None = None
         self.rows: Mapping[str, RemoteService] = MappingProxyType({})
         self.held: Mapping[str, str] = MappingProxyType({})
+        self.dear: dict[str, tuple[Decimal, str]] = {}
         self.reads = health.Health()
         self.adds = health.Health()
         self.routes: dict[str, health.Health] = {}
@@ -227,6 +233,29 @@ class Panel:
         self.snapshot = snapshot
         self.rows = rows
         self.held = {held.row.remote_service: held.why for held in snapshot.held}
+
+    def charged(self, remote_service: str, expected: Decimal | None, charge: Decimal | None) -> None:
+        """What an order took there, and what its list said that it would: a service that took more waits for people.
+
+        Panels round up to a cent or two. It is free again when the list has another rate for it.
+        """
+        row = self.rows.get(remote_service)
+        if row is None or not expected or charge is None or charge <= max(expected * _MUCH, expected + _CENTS):
+            return
+        if remote_service not in self.dear:
+            why = f"it took {wire(charge)} of us for what its list says is {wire(expected)}"
+            self.dear[remote_service] = (row.rate, why)
+            _log.error("charge", panel=self.name, service=remote_service, outcome="held", why=why)
+
+    def held_for(self, remote_service: str) -> str:
+        """Why one of its services is not bought until people have looked; empty = it may be."""
+        if remote_service in self.dear:
+            rate, why = self.dear[remote_service]
+            row = self.rows.get(remote_service)
+            if row is not None and row.rate == rate:
+                return why
+            del self.dear[remote_service]
+        return self.held.get(remote_service, "")
 
     def noted(
         self, action: Action, error: ProviderError | None, latency_s: float, *, remote_service: str | None = None

@@ -225,13 +225,16 @@ MATRIX: Final[tuple[Row, ...]] = (
             "catalog/services::a_list_less_than_half_as_long_is_held_back",
             "catalog/services::an_empty_list_is_held_back_even_as_the_first",
             "api_v2_provider/services::what_is_no_list_is_no_empty_list",
+            "catalog/moves::a_row_that_moved_too_far_says_why",
+            "cli/sync::a_price_that_jumps_waits_until_people_say_yes_and_goes_back_when_they_say_so",
         ),
-        "a list whose prices jump is taken: shops see the new price with it",
     ),
     Row(
         "a price that rises between the list and the order",
-        ("ledger/unknown::what_orders_take_of_our_money_there_follows_the_panels_last_word",),
-        "what a panel charged is kept and shown with each attempt; no price that drifts stops a route yet",
+        (
+            "ledger/unknown::what_orders_take_of_our_money_there_follows_the_panels_last_word",
+            "panels::a_service_that_takes_more_than_its_list_says_waits",
+        ),
     ),
     Row(
         "our money at a panel is used up",
@@ -242,8 +245,10 @@ MATRIX: Final[tuple[Row, ...]] = (
     ),
     Row(
         "a service is renumbered or another one",
-        ("catalog/services::without_any_route_that_can_be_bought_it_is_not_shown_and_says_why",),
-        "a row that keeps its number and becomes another service is not told from before",
+        (
+            "catalog/services::without_any_route_that_can_be_bought_it_is_not_shown_and_says_why",
+            "catalog/moves::a_row_that_moved_too_far_says_why",
+        ),
     ),
     Row(
         "least and most change",

@@ -317,6 +317,46 @@ class TestPanels:
         assert renewed(before, panels(dearer))["beta"].exchange == 2
 
 
+class TestCharges:
+    @pytest.mark.parametrize(
+        ("expected", "charge", "held"),
+        [
+            ("1.00", "1.00", False),
+            ("1.00", "1.05", False),
+            ("1.00", "1.06", True),
+            ("0.01", "0.03", False),
+            ("0.01", "0.04", True),
+        ],
+    )
+    async def test_a_service_that_takes_more_than_its_list_says_waits(
+        self, panel: Panel, expected: str, charge: str, held: bool
+    ) -> None:
+        panel.took(*listed("1"))
+        panel.charged("1", Decimal(expected), Decimal(charge))
+        assert bool(panel.held_for("1")) is held
+
+    async def test_it_is_free_again_when_the_list_has_another_rate(self, panel: Panel) -> None:
+        panel.took(*listed("1"))
+        panel.charged("1", Decimal(1), Decimal(2))
+        assert panel.held_for("1") == "it took 2.00 of us for what its list says is 1.00"
+        panel.took(*listed("1"))
+        assert panel.held_for("1")
+        panel.took(*listed("2"))
+        assert not panel.held_for("1")
+
+    async def test_what_nobody_said_or_lists_is_no_charge_too_much(self, panel: Panel) -> None:
+        panel.charged("1", Decimal(1), Decimal(9))
+        panel.took(*listed("1"))
+        panel.charged("1", None, Decimal(9))
+        panel.charged("1", Decimal(1), None)
+        assert not panel.held_for("1")
+
+
+def listed(rate: str) -> tuple[Snapshot, dict[str, RemoteService]]:
+    row = RemoteService(remote_service="1", name="n", type="Default", category="c", rate=Decimal(rate), min=1, max=1000)
+    return Snapshot(panel="alpha", source="s", fetched_ms=1, rows=(row,)), {"1": row}
+
+
 def test_our_own_currency_is_worth_one() -> None:
     of = rules("alpha", "beta:EUR", exchange={"EUR": Decimal("1.08"), "USD": Decimal(7)})
     assert [exchange(of, "USD"), exchange(of, "EUR")] == [1, Decimal("1.08")]

@@ -218,7 +218,7 @@ class Catalog:
             position=position,
             weight=route.weight,
             condition=route.when,
-            held=panel.held.get(route.service, ""),
+            held=panel.held_for(route.service),
             type=row.type,
             rate=cost(row, self._exchange[route.panel]),
             min=row.min,

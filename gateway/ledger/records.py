@@ -299,6 +299,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         created_ms: when it was sent there; `ended_ms` when it ended there, None while it is open.
+        remote_cost: what we expected it to take, in the panel's currency.
         usual_s: how long orders of that service usually take there, seconds.
     """
 
@@ -310,6 +311,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int
     ended_ms: int | None
     usual_s: int | None = None
+    remote_cost: Decimal | None = None
 
 
 class Recent(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """How long a panel may take and how much it may say."""
 
+from typing import Final
+
 import msgspec
 
 from providers.base import Action
@@ -39,3 +41,27 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def size(self, action: Action) -> int:
         return {"services": self.catalogue, "status": self.many, "refill_status": self.many}.get(action, self.small)
+
+
+class Retries:
+    """How many calls to a panel may be made again: a tenth of those made, and ten to begin with.
+
+    A panel that fails every call would otherwise be called three times as often as one that does not.
+    """
+
+    SHARE: Final = 0.1
+    MOST: Final = 10.0
+
+    def __init__(self) -> None:
+        self._left = self.MOST
+
+    def called(self) -> None:
+        """A call is made for the first time."""
+        self._left = min(self._left + self.SHARE, self.MOST)
+
+    def spend(self) -> bool:
+        """Take one retry, if there is one left."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

@@ -15,16 +15,17 @@ from typing import Final, Self
 from urllib.parse import urlencode
 
 import aiohttp
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, stop_after_attempt, wait_random_exponential
 
 from providers.base import READS, Action, LastCheck
 from providers.errors import Full, ProviderError, Reason, Refused, Throttled, Unanswered, Unsent
 from providers.pace import Pace
 from providers.transport.key import Key
-from providers.transport.limits import Limits
+from providers.transport.limits import Limits, Retries
 from providers.transport.reply import Reply, Verdict, reply, verdict
 from providers.transport.session import Call, checked, session, timeout
 
+_ATTEMPTS: Final = 3
 WORTH_WAITING_S: Final = 2.0  # a panel that asks for more is asked again by the next round, not by a retry
 
 
@@ -80,6 +81,7 @@ class Transport:
         self._allow_private = allow_private
         self._trusted = ssl_context
         self._clock = clock
+        self._retries = Retries()
         self._sleep = sleep
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -118,9 +120,10 @@ class Transport:
     ) -> Reply:
         """POST `action` and give the answer for the dialect to read: a 2xx, or a 4xx that its words may explain.
 
-        A read is sent up to 3 times. A write is sent again only when no connection came about: a second `add` may be
-        a second order. `acted` tells of an answer that is no 2xx whether it shows that the panel acted all the same:
-        then its status proves nothing. `last_check` is asked right before the first byte leaves; its reason stops it.
+        A read is sent up to 3 times, as long as the budget of retries (`Retries`) carries it. A write is sent again
+        only when no connection came about: a second `add` may be a second order. `acted` tells of an answer that is no
+        2xx whether it shows that the panel acted all the same: then its status proves nothing. `last_check` is asked
+        right before the first byte leaves; its reason stops it.
 
         Raises:
             Unsent: nothing left us, or Cloudflare says that nothing reached the panel; `Full` where we held it back.
@@ -129,13 +132,23 @@ class Transport:
             Unanswered: it left, and no usable answer came.
         """
         retrying = AsyncRetrying(
-            retry=retry_if_exception(_read_again if action in READS else _write_again),
-            stop=stop_after_attempt(3),
+            retry=self._again(_read_again if action in READS else _write_again),
+            stop=stop_after_attempt(_ATTEMPTS),
             wait=_wait,
             sleep=self._sleep,
             reraise=True,
         )
+        self._retries.called()
         return await retrying(self._send_once, action, params, acted, last_check)
+
+    def _again(self, worth: Callable[[BaseException], bool]) -> Callable[[RetryCallState], bool]:
+        """Whether a call is made again: where that is worth it, and the budget of retries carries one."""
+
+        def again(state: RetryCallState) -> bool:
+            fault = None if state.outcome is None else state.outcome.exception()
+            return fault is not None and worth(fault) and state.attempt_number < _ATTEMPTS and self._retries.spend()
+
+        return again
 
     def refused(self, action: Action, text: str, why: Reason, answer: Reply) -> Refused:
         """The dialect found a no in `answer`: the exception for it, with its evidence."""

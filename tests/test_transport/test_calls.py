@@ -9,6 +9,7 @@ from providers.base import READS, Action
 from providers.errors import Full, Throttled, Unanswered, Unsent
 from providers.pace import Rate
 from providers.transport import Limits
+from providers.transport.limits import Retries
 from tests.raw_panel import HEAD, Act, RawPanel, answer, closed_port, hang_up, raw, silence
 from tests.test_transport.calling import KEY, ORDER, Naps, failure, transport
 
@@ -60,6 +61,15 @@ async def test_a_read_is_sent_three_times_at_most() -> None:
     async with RawPanel(answer(status=502)) as panel:
         assert type(await failure(panel.url, "status")) is Unanswered
     assert len(panel.requests) == 3
+
+
+async def test_a_panel_that_fails_every_call_is_called_a_tenth_more_often_and_not_three_times() -> None:
+    calls = 40
+    async with RawPanel(answer(status=502)) as panel, transport(panel.url, sleep=Naps()) as line:
+        for _ in range(calls):
+            with pytest.raises(Unanswered):
+                await line.send("status", {})
+    assert calls < len(panel.requests) <= calls * (1 + Retries.SHARE) + Retries.MOST
 
 
 async def test_a_read_waits_as_long_as_the_panel_asks_unless_that_is_too_long() -> None:

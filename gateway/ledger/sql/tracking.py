@@ -18,7 +18,8 @@ from providers.base import FINISHED, OrderStatus, Status
 _LIVE = "SELECT order_id, id, panel, remote_id FROM attempt WHERE state = 'accepted' AND passed_on = 0 AND order_id IN "
 _LIVE += AMONG
 _DUE: Final = """
-    SELECT a.id, a.order_id, a.remote_id, a.remote_service, o.type, a.created_ms, a.ended_ms, u.seconds
+    SELECT a.id, a.order_id, a.remote_id, a.remote_service, o.type, a.created_ms, a.ended_ms, u.seconds,
+           a.remote_cost
     FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
     LEFT JOIN delivered AS u ON u.panel = a.panel AND u.remote_service = a.remote_service
     WHERE a.panel = ? AND a.state = 'accepted' AND """
@@ -197,7 +198,7 @@ def _text(value: Decimal | None) -> str | None:
 
 
 def _read_due(row: Row) -> Due:
-    attempt, order, remote_id, remote_service, type, created_ms, ended_ms, usual_s = row
+    attempt, order, remote_id, remote_service, type, created_ms, ended_ms, usual_s, remote_cost = row
     return Due(
         attempt=attempt,
         order=order,
@@ -207,4 +208,5 @@ def _read_due(row: Row) -> Due:
         created_ms=created_ms,
         ended_ms=ended_ms,
         usual_s=int(usual_s) if usual_s else None,
+        remote_cost=_decimal(remote_cost),
     )

@@ -18,6 +18,7 @@ from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.panel import asked
 from gateway.cli.reached import catalog_of, ruled, sold
+from gateway.cli.simulate import savings
 from gateway.cli.text import clean
 from gateway.errors import GatewayError
 from gateway.money import up, wire
@@ -72,6 +73,9 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
 @click.group()
 def command() -> None:
     """Where an order would go, and why."""
+
+
+command.add_command(savings)
 
 
 @command.command(

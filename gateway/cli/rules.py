@@ -17,6 +17,7 @@ from gateway.cli import output
 from gateway.cli.failure import Exit, Failure, confirmed
 from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, rules_option, yes_option
 from gateway.cli.opened import ledger_at, settled
+from gateway.cli.simulate import simulate
 from gateway.cli.text import clean, shortened
 from gateway.ledger.lock import LedgerInUse, Lock
 from gateway.ledger.reports import RulesFile
@@ -51,6 +52,9 @@ def command() -> None:
     A running gateway follows its rules file: a change is taken within seconds, whole, or not at all and with every
     mistake in its log. SIGHUP has it read again, with the keys that the file refers to.
     """
+
+
+command.add_command(simulate)
 
 
 @command.command(cls=Leaf, examples=("panelmux rules log", "panelmux rules log --json"))

@@ -26,10 +26,16 @@ def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: floa
 
 
 def expected(
-    catalog: Catalog, service: Service, fields: OrderFields, *, account: str = "", minute: int | None = None
+    catalog: Catalog,
+    service: Service,
+    fields: OrderFields,
+    *,
+    account: str = "",
+    minute: int | None = None,
+    draw: str | None = None,
 ) -> Decision:
     """How an order would be routed with all panels well and in funds, at a minute of the week: rules are tested so."""
-    return _decided(catalog, service, fields, charged(service, fields), None, account, minute)
+    return _decided(catalog, service, fields, charged(service, fields), None, account, minute, draw)
 
 
 def choices_left(
@@ -104,6 +110,7 @@ def _decided(  # noqa: PLR0917 - what a decision goes by
     now: float | None,
     account: str,
     minute: int | None = None,
+    draw: str | None = None,
 ) -> Decision:
     """`now` None: as if all panels were well."""
     offers = catalog.offers(service, 0.0 if now is None else now)
@@ -125,6 +132,6 @@ def _decided(  # noqa: PLR0917 - what a decision goes by
             name=service.name,
             minute=minute_of_week(catalog.now_ms()) if minute is None else minute,
         ),
-        draw=f"{random.getrandbits(64):x}",
+        draw=f"{random.getrandbits(64):x}" if draw is None else draw,
     )
     return decide(offers, wanted, service.policy, rules=catalog.rules.version)

@@ -2,11 +2,15 @@
 
 import json
 import signal
+from decimal import Decimal
 
+import msgspec
 import pytest
 
 from gateway.cli.failure import Exit
 from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import Accepted, NewPlacement, Next
+from gateway.routing import Choice, Decision
 from tests.test_cli.shell import Shell, placed
 from tests.test_cli.test_processes import asked, ended, ready
 
@@ -112,3 +116,67 @@ def test_a_panel_is_drained_and_taken_back(selling: Shell) -> None:
     assert "it takes no orders already: drained" in selling.run("panel", "drain", "alpha").stderr
     assert selling.json("panel", "resume", "alpha")["done"] is True
     assert selling.run("panel", "drain", "alhpa").exit_code != Exit.GOOD
+
+
+def order_of(shell: Shell, *, link: str, quantity: int = 1000) -> int:
+    """An order of service 1, placed as the gateway places it: both panels could take it."""
+    choices = (Choice("alpha", "101", Decimal("1.00"), 1.0), Choice("beta", "101", Decimal("2.00"), 1.0))
+    decision = Decision(policy="cheapest", choices=choices, left_out=())
+
+    async def work(ledger: Ledger) -> int:
+        account = await ledger.account("shop") or await ledger.create_account("shop", unlimited=True)
+        new = NewPlacement(
+            account=account.id,
+            service=1,
+            type="Default",
+            link=link,
+            fields=json.dumps({"link": link, "quantity": quantity}),
+            quantity=quantity,
+            units=quantity,
+            charge=Decimal("3.00"),
+            refill=False,
+            cancel=True,
+            decision=msgspec.json.encode(decision).decode(),
+            first=Next(panel="alpha", remote_service="101", cost=Decimal("1.00"), remote_cost=Decimal("1.00")),
+        )
+        placed = await ledger.place(new)
+        assert placed.attempt is not None
+        await ledger.settle(placed.attempt, Accepted(remote_id=link))
+        return placed.order
+
+    kept: int = shell.keep(work)
+    return kept
+
+
+def test_other_rules_are_tried_on_the_orders_that_there_were(selling: Shell) -> None:
+    small, big = order_of(selling, link="a", quantity=500), order_of(selling, link="b")
+    for name in ("alpha", "beta"):
+        assert selling.run("catalog", "sync", name).exit_code == Exit.GOOD
+    text = selling.rules.read_text()
+    other = selling.folder / "next.yaml"
+    other.write_text(text)
+    same = selling.json("rules", "simulate", "next.yaml")
+    assert (same["orders"], same["moved"], same["lost"], same["change"]) == (2, 0, 0, "+0.0")
+    assert same["cost_before"] == same["cost_after"] == "1.50"
+    other.write_text(text.replace("{name: Followers, routes: [alpha/101, beta/101]}", "{routes: [beta/101]}"))
+    found = selling.json("rules", "simulate", "next.yaml")
+    assert (found["moved"], found["cost_after"], found["change"]) == (2, "3.00", "+100.0")
+    other.write_text(text.replace("name: Followers,", 'name: Followers, when: {quantity: ">= 1000"},'))
+    found = selling.json("rules", "simulate", "next.yaml")
+    assert (found["lost"], found["examples"]["lost"], found["moved"]) == (1, [small], 0)
+    assert big not in found["examples"]["lost"]
+    assert selling.json("rules", "simulate", "next.yaml", "--since", "1m")["orders"] == 2
+    assert "nobody takes any more" in selling.run("rules", "simulate", "next.yaml").stdout
+    assert selling.run("rules", "simulate", "next.yaml", "--since", "soon").exit_code == Exit.MISUSE
+
+
+def test_what_was_saved_is_told_against_each_panel_alone(selling: Shell) -> None:
+    order_of(selling, link="a")
+    order_of(selling, link="b")
+    found = selling.json("route", "savings")
+    assert (found["orders"], found["paid"]) == (2, "2.00")
+    assert [(one["panel"], one["could"], one["there"], one["saved"]) for one in found["panels"]] == [
+        ("alpha", 2, "2.00", "+0.0"),
+        ("beta", 2, "4.00", "+50.0"),
+    ]
+    assert "+50.0 %" in selling.run("route", "savings").stdout

@@ -1,30 +1,24 @@
-"""The panels as they are now: how each is spoken to, what it sells, how it does lately, and our money there."""
+"""One panel at run time."""
 
 import asyncio
 import contextlib
 import hashlib
 import random
-import ssl
 import time
-import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from decimal import Decimal
-from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
 import structlog
 
 from gateway import health
 from gateway.money import wire
+from gateway.panels.snapshots import Snapshot
 from gateway.rules import model
-from providers import PROVIDERS
-from providers.base import Action, Provider, RemoteService, Skipped
+from providers.base import Action, Provider, RemoteService
 from providers.errors import ProviderError, Reason, Refused
-from providers.pace import Rate
 from providers.transport import Transport
-from providers.transport.session import trusting_the_system
 
 _log = structlog.get_logger()
 
@@ -36,72 +30,6 @@ Less than a customer's program waits for its answer; a reading takes two balance
 
 _MUCH: Final = Decimal("1.05")  # so much more than listed is more than a rounding
 _CENTS: Final = Decimal("0.02")
-
-_PART: Final = 1_000  # rows that are packed or unpacked in one go: a few milliseconds, so that other threads come in
-
-
-class Held(msgspec.Struct, frozen=True, gc=False):
-    """A row of a panel's list that waits until people have looked, and why, in words for them."""
-
-    row: RemoteService
-    why: str
-
-
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A panel's list, and when it was fetched.
-
-    Attributes:
-        source: which site it came from; after the rules name another site, its list is none of the panel's.
-        fetched_ms: milliseconds since 1970.
-        rows: those in use.
-        held: what the panel says now of some of them, and nobody has said yes to.
-    """
-
-    panel: str
-    source: str
-    fetched_ms: int
-    rows: tuple[RemoteService, ...]
-    skipped: tuple[Skipped, ...] = ()
-    held: tuple[Held, ...] = ()
-
-
-class _Packed(msgspec.Struct, frozen=True, array_like=True):
-    panel: str
-    source: str
-    fetched_ms: int
-    parts: tuple[bytes, ...]
-    skipped: tuple[Skipped, ...]
-    held: tuple[Held, ...] = ()
-
-
-def pack(snapshot: Snapshot) -> bytes:
-    """A snapshot as other nodes and the ledger keep it: about a sixth of the panel's own answer."""
-    encode = msgspec.msgpack.Encoder().encode
-    rows = snapshot.rows
-    parts = tuple(zlib.compress(encode(rows[at : at + _PART]), 1) for at in range(0, len(rows), _PART))
-    return encode(_Packed(snapshot.panel, snapshot.source, snapshot.fetched_ms, parts, snapshot.skipped, snapshot.held))
-
-
-def unpack(packed: bytes) -> Snapshot:
-    """Undo `pack`.
-
-    Raises:
-        ValueError: it was packed by something else.
-    """
-    try:
-        whole = msgspec.msgpack.decode(packed, type=_Packed)
-        decode = msgspec.msgpack.Decoder(tuple[RemoteService, ...]).decode
-        rows = tuple(chain.from_iterable(decode(zlib.decompress(part)) for part in whole.parts))
-    except (msgspec.MsgspecError, zlib.error) as wrong:
-        raise ValueError(f"not a packed snapshot: {wrong}") from None
-    return Snapshot(
-        panel=whole.panel,
-        source=whole.source,
-        fetched_ms=whole.fetched_ms,
-        rows=rows,
-        skipped=whole.skipped,
-        held=whole.held,
-    )
 
 
 class Panel:
@@ -368,44 +296,6 @@ class Panel:
         self._read_dried = dried
         self.balance = told.amount - (self._spent - spent) if dried == self._dried else Decimal(0)
         return told.currency
-
-
-def exchange(rules: model.Rules, currency: str) -> Decimal:
-    """One unit of `currency`, in the rules' own."""
-    return Decimal(1) if currency == rules.currency else rules.exchange[currency]
-
-
-def panels(
-    rules: model.Rules, *, providers: Mapping[str, Callable[[Transport], Provider]] = PROVIDERS
-) -> Mapping[str, Panel]:
-    """The panels of the rules, by name. It takes longer than a loop may stand still."""
-    made = {}
-    trusted: ssl.SSLContext | None = None  # one for all
-    for name, panel in rules.panels.items():
-        if trusted is None and panel.url.lower().startswith("https:"):
-            trusted = trusting_the_system()
-        transport = Transport(
-            name,
-            panel.url,
-            panel.key,
-            in_flight=panel.in_flight,
-            pace=Rate(panel.rate_limit) if panel.rate_limit else None,
-            allow_private=panel.private,
-            ssl_context=trusted,
-        )
-        provider = providers[panel.dialect](transport)
-        made[name] = Panel(name, panel, provider, exchange=exchange(rules, panel.currency), transport=transport)
-    return made
-
-
-def renewed(before: Mapping[str, Panel], now: Mapping[str, Panel]) -> Mapping[str, Panel]:
-    """The panels of `now`: one that was there before goes on as it is, by its new rules."""
-    panels = {}
-    for name, panel in now.items():
-        panels[name] = before.get(name, panel)
-        if panels[name] is not panel:
-            panels[name].become(panel)
-    return panels
 
 
 def _source(rules: model.Panel) -> str:

@@ -370,3 +370,60 @@ MATRIX: Final[tuple[Row, ...]] = (
         ),
     ),
 )
+
+DEFECTS: Final[tuple[Row, ...]] = (
+    Row(
+        "a time-out on `add` is taken for a no",
+        (
+            "orders::an_answer_that_proves_nothing_is_unknown_and_never_sent_again",
+            "storm::2000_orders_through_a_storm_are_bought_once_or_known_to_be_open",
+        ),
+    ),
+    Row(
+        "the cheapest by rates in different currencies", ("catalog/catalog::each_route_is_an_offer_with_todays_facts",)
+    ),
+    Row(
+        "the cheapest by the limits of another route",
+        (
+            "routing::an_offer_is_left_out_for_a_reason_in_words",
+            "routing::limits_and_conditions_see_one_run_and_the_cost_all_of_them",
+        ),
+    ),
+    Row(
+        "services are alike because their names are; certificates are not looked at",
+        (
+            "catalog/moves::a_row_that_moved_too_far_says_why",
+            "transport/addresses::nothing_leaves_towards_a_certificate_that_is_not_good",
+        ),
+    ),
+    Row(
+        "an order is called placed that nobody took",
+        ("losing_a_panel::when_every_panel_says_no_nothing_is_called_an_order_and_nothing_is_charged",),
+    ),
+    Row("more than a hundred ids in a call", ("after_sale::orders_are_asked_about_in_batches_of_at_most_a_hundred",)),
+    Row(
+        "errors by HTTP status; start counts of 0; refills and cancels refused",
+        (
+            "provider_contract::status_follows_the_order",
+            "provider_contract::a_completed_order_is_refilled_and_the_refill_followed",
+            "provider_contract::a_cancel_is_taken_note_of_and_the_order_ends",
+        ),
+    ),
+    Row(
+        "a circuit opens and nothing is routed elsewhere",
+        ("losing_a_panel::no_customer_hears_of_a_panel_that_is_lost_under_load",),
+    ),
+    Row(
+        "a circuit that is half open lets many through",
+        (
+            "health::an_open_circuit_wants_a_probe_when_its_pause_is_over_and_not_before",
+            "catalog/tasks::an_open_circuit_is_probed_with_the_balance_and_closed_by_it",
+        ),
+    ),
+    Row(
+        "a request is remembered after it was done, or by the minute",
+        ("ledger/unknown::a_name_is_one_order_for_a_day", "repeats::concurrent_twins_are_one_order"),
+    ),
+    Row("money is a float", ("fault_matrix::no_amount_is_a_float",)),
+)
+"""What other routers of this field do wrong, one row each: the tests that it is not done here."""

@@ -7,10 +7,11 @@ from typing import Final
 
 import pytest
 
-from tests.fault_matrix import MATRIX, Row
+from tests.fault_matrix import DEFECTS, MATRIX, Row
 
 TESTS: Final = Path(__file__).parent
 ROWS: Final = 80
+MONEY: Final = frozenset({"charge", "cost", "rate", "balance", "refunded", "funds", "margin", "taken", "amount"})
 
 
 @cache
@@ -36,9 +37,27 @@ def test_every_fault_has_its_row() -> None:
     assert len({row.fault for row in MATRIX}) == ROWS
 
 
-@pytest.mark.parametrize("row", MATRIX, ids=lambda row: row.fault)
+@pytest.mark.parametrize("row", [*MATRIX, *DEFECTS], ids=lambda row: row.fault)
 def test_a_fault_is_met_by_tests_that_are_there(row: Row) -> None:
     assert row.tests or row.missing
     for named in row.tests:
         file, _, name = named.partition("::")
         assert f"test_{name}" in _names(_file(file)), f"{row.fault}: {named}: no such test"
+
+
+def test_every_defect_has_its_row() -> None:
+    assert len({row.fault for row in DEFECTS}) == len(DEFECTS) == 11
+    assert all(row.tests for row in DEFECTS)
+
+
+@pytest.mark.parametrize("path", sorted((TESTS.parent / "gateway").rglob("*.py")), ids=lambda path: path.stem)
+def test_no_amount_is_a_float(path: Path) -> None:
+    """No field or argument that is named like money is annotated as a float."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        name, note = "", None
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            name, note = node.target.id, node.annotation
+        elif isinstance(node, ast.arg):
+            name, note = node.arg, node.annotation
+        if name in MONEY and note is not None:
+            assert "float" not in ast.unparse(note), f"{path}:{node.lineno}: {name}"

@@ -78,3 +78,21 @@ async def test_no_customer_hears_of_a_panel_that_is_lost_under_load(tmp_path: Pa
             assert set(took) <= {"p1", "p2"}
             assert took["p1"] < 60, "it is not run over by all orders at once"
             assert len(first.journal) - before == took["p1"]
+
+
+async def test_when_every_panel_says_no_nothing_is_called_an_order_and_nothing_is_charged(tmp_path: Path) -> None:
+    first, second, _ = boxes()
+    first.faults = second.faults = "add:maintenance"
+    async with first.serve() as one, second.serve() as two:
+        routes = tuple(Route(panel=f"p{number}", service="1") for number in (1, 2))
+        rules = Rules(
+            panels={"p1": panel(one), "p2": panel(two)}, services={1: Service(routes=routes, rate=Decimal(9))}
+        )
+        async with selling(rules, tmp_path) as shop:
+            await shop.gateway.catalog.until_ready()
+            before = await shop.call("balance")
+            for number in range(12):  # the circuits open on the way, and are not heeded then
+                told = await shop.call("add", service=1, link=f"https://x.example/{number}", quantity=20)
+                assert told == {"error": "This service is not available right now"}
+            assert await shop.call("balance") == before
+            assert (first.journal, second.journal) == ([], [])

@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlencode, urlsplit
 
+from tests.benchmarks import deciding
+
 ROUNDS = 5
 SECONDS = 2.0  # a round, each side
 CONNECTIONS = 32
@@ -104,6 +106,8 @@ def compare(name: str, ours: tuple[str, dict[str, object]], theirs: tuple[str, d
 
 
 def main() -> None:
+    for row in deciding.rows():
+        print(row)
     with tempfile.TemporaryDirectory() as folder:
         processes = []
         try:

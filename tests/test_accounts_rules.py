@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from gateway.conditions import condition
@@ -90,3 +91,14 @@ async def test_conditions_know_the_account(panels: tuple[str, str], tmp_path: Pa
         await shop.gateway.catalog.until_ready()
         assert "error" in await shop.call("add", service=7, link=wares.LINK, quantity=20)
         assert "order" in await (await another(shop)).call("add", service=7, link=wares.LINK, quantity=20)
+
+
+async def test_a_link_with_an_open_order_is_told_so_in_the_words_of_the_field(
+    panels: tuple[str, str], tmp_path: Path
+) -> None:
+    async with selling(msgspec.structs.replace(rules(*panels), one_active=True), tmp_path) as shop:
+        await shop.gateway.catalog.until_ready()
+        assert "order" in await shop.call("add", service=7, link=wares.LINK, quantity=20)
+        assert await (await another(shop)).call("add", service=7, link=wares.LINK, quantity=20) == {
+            "error": "You have active order with this link. Please wait until order being completed."
+        }

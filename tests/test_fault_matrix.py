@@ -60,4 +60,4 @@ def test_no_amount_is_a_float(path: Path) -> None:
         elif isinstance(node, ast.arg):
             name, note = node.arg, node.annotation
         if name in MONEY and note is not None:
-            assert "float" not in ast.unparse(note), f"{path}:{node.lineno}: {name}"
+            assert "float" not in ast.unparse(note), f"{path}: {name}"

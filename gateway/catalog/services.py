@@ -31,7 +31,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         dripfeed: None where no panel says.
         condition: the rules' own for the service; the conditions of `routes` contain it.
         paid: the cost that the rate was made from; None where the rules fix the rate.
-        min_margin, max_rate, only, never, complete, complete_panels: see `gateway.rules.model.Scope`.
+        min_margin, max_rate, only, never, complete, complete_panels, one_active: see `gateway.rules.model.Scope`.
     """
 
     id: int
@@ -55,6 +55,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     never: frozenset[str] = frozenset()
     complete: bool = False
     complete_panels: int = 3
+    one_active: bool = False
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):
@@ -250,7 +251,7 @@ def sold_to(service: Service, account: model.AccountRules) -> Service | None:
     if account.services is not None and failing(account.services, facts) is not None:
         return None
     changes: dict[str, Any] = {"never": service.never | account.never}
-    for name in ("policy", "min_margin", "max_rate", "only", "complete", "complete_panels"):
+    for name in ("policy", "min_margin", "max_rate", "only", "complete", "complete_panels", "one_active"):
         if (said := getattr(account, name)) is not None:
             changes[name] = said
     if account.margin is not None and service.paid is not None:
@@ -275,6 +276,7 @@ def _limits(scope: model.Scope) -> dict[str, Any]:
         "never": scope.never,
         "complete": bool(scope.complete),
         "complete_panels": scope.complete_panels or 1,
+        "one_active": bool(scope.one_active),
     }
 
 

@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from gateway.ledger.records import AttemptState, Reading, Suspicion
+from gateway.ledger.learned import Reading
+from gateway.ledger.records import AttemptState, Suspicion
 
 MOST: Final = 12
 """Suspects whose sets are tried: four thousand sets."""

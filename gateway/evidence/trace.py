@@ -13,7 +13,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from gateway.ledger.records import Learned, Suspicion
+from gateway.ledger.learned import Learned
+from gateway.ledger.records import Suspicion
 from gateway.rules.model import Tells
 from providers.base import BATCH, Listed, OrderStatus, Status
 

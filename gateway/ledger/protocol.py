@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
+from gateway.ledger.learned import Learned, Reading
 from gateway.ledger.records import (
     Account,
     Attempt,
@@ -11,14 +12,12 @@ from gateway.ledger.records import (
     Event,
     Fail,
     Key,
-    Learned,
     Live,
     NewPlacement,
     Next,
     Order,
     Outcome,
     Placed,
-    Reading,
     Recent,
     Refill,
     Suspicion,
@@ -98,6 +97,7 @@ class Ledger(Protocol):
 
         Raises:
             NotEnough: the account's balance does not carry the charge.
+            LinkBusy: the link is to have one order at a time, and has one.
             OverBudget: its budget of the day or month does not.
             RequestTaken: the request id was used for something else.
             Fenced: another process sells from this ledger now.

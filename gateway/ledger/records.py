@@ -43,6 +43,10 @@ class OverBudget(LedgerError):
     """The account's budget of the day or the month does not carry the amount."""
 
 
+class LinkBusy(LedgerError):
+    """An order of the same service for the same link has not ended."""
+
+
 class RemoteIdTaken(LedgerError):
     """Another attempt already holds this panel's id: one of the two answers is wrong."""
 
@@ -230,6 +234,7 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fingerprint: hash of the account and all that was ordered: equal for a repeated request.
         budget_day, budget_month: what the account's orders may come to in a day, or month, of UTC.
+        one_active: only if no order of the service for the link is open, whoever placed it.
         request: hash of the customer's own name for the request; None where it gave none.
     """
 
@@ -249,6 +254,7 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
     request: bytes | None = None
     budget_day: Decimal | None = None
     budget_month: Decimal | None = None
+    one_active: bool = False
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -321,48 +327,6 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
     account: int
     fingerprint: bytes
     created_ms: int
-
-
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
-    """What our own orders have taught us of a panel.
-
-    Attributes:
-        taken: what all orders of ours have taken there, net, in its currency; `orders` is how many they are.
-        highest: the highest id of ours there, where its ids are numbers.
-        rising: how many ids in a row were above every one known when they were sent.
-        foreign: whether it answers an error for ids that are not ours; None = not tried.
-        proven: how many times in a row its balance was as our orders explain it, orders between each.
-        stopped: why it takes no orders until people have looked; empty = it does.
-    """
-
-    panel: str
-    taken: Decimal = Decimal(0)
-    orders: int = 0
-    highest: int | None = None
-    rising: int = 0
-    foreign: bool | None = None
-    proven: int = 0
-    stopped: str = ""
-
-
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """Our money at a panel at a moment when nothing of ours moved there.
-
-    Attributes:
-        taken: what our orders have taken there by then, net; `balance` + `taken` stays the same while all is explained.
-        unit: the finest step that its balance shows.
-        agreed: whether all that moved since the last agreed one is explained.
-        orders: orders of ours that it had taken by then.
-    """
-
-    panel: str
-    at_ms: int
-    balance: Decimal
-    taken: Decimal
-    unit: Decimal
-    agreed: bool
-    orders: int
-    why: str = ""
 
 
 class Suspicion(msgspec.Struct, frozen=True, kw_only=True):

@@ -119,6 +119,7 @@ class Orders:
             first=following(self._catalog, best, fields),
             fingerprint=asked.fingerprint,
             request=asked.name,
+            one_active=service.one_active,
             budget_day=None if own is None else own.budget_day,
             budget_month=None if own is None else own.budget_month,
         )

@@ -20,7 +20,7 @@ import structlog
 
 from gateway import failover
 from gateway.catalog import Catalog
-from gateway.errors import Busy, GatewayError, NotEnoughFunds, RequestIdTaken
+from gateway.errors import Busy, GatewayError, NotEnoughFunds, Refused, RequestIdTaken
 from gateway.evidence import trace
 from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
@@ -167,6 +167,8 @@ class Placing:
             placed = await self._ledger.place(purchase.new)
         except records.NotEnough:
             purchase.placed.set_exception(NotEnoughFunds())
+        except records.LinkBusy:
+            purchase.placed.set_exception(Refused(failover.WORDS[Reason.DUPLICATE] or ""))
         except records.OverBudget as over:
             _log.warning("place", outcome="over_budget", why=str(over))
             purchase.placed.set_exception(NotEnoughFunds())

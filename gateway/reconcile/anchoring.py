@@ -12,8 +12,9 @@ import msgspec
 import structlog
 
 from gateway.evidence import funds
+from gateway.ledger.learned import Learned, Reading
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Learned, Reading, Suspicion
+from gateway.ledger.records import Suspicion
 from gateway.panels import Panel
 from gateway.reconcile.reading import Readings, Spoiled, agreed
 from gateway.rules.model import Tells

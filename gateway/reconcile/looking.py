@@ -19,19 +19,9 @@ from gateway.evidence.funds import Funds
 from gateway.evidence.trace import Found, Gap, Ids
 from gateway.evidence.verdicts import NotPlaced, Placed, Untracked, Verdict
 from gateway.ledger import records
+from gateway.ledger.learned import Learned, Reading
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import (
-    Accepted,
-    Attempt,
-    AttemptState,
-    Fail,
-    Learned,
-    LedgerError,
-    Next,
-    Outcome,
-    Reading,
-    Suspicion,
-)
+from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, LedgerError, Next, Outcome, Suspicion
 from gateway.metrics import Metrics
 from gateway.panels import Panel
 from gateway.placing import Placing, choices_left, following, resized

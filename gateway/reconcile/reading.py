@@ -17,8 +17,8 @@ from typing import Final
 import msgspec
 
 from gateway.evidence import funds
+from gateway.ledger.learned import Reading
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Reading
 from gateway.panels import Panel
 from gateway.reconcile.tracking import Tracking
 from providers.base import BATCH

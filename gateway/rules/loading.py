@@ -104,6 +104,7 @@ def _rules(shape: RulesShape, reading: Reading) -> Rules:
         subscription_posts=shape.subscription_posts,
         complete=shape.complete,
         complete_panels=shape.complete_panels,
+        one_active=shape.one_active,
         categories=tuple(
             category(glob, written, ("categories", glob), reading) for glob, written in shape.categories.items()
         ),

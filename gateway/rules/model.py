@@ -92,6 +92,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         only, never: panels that alone may be bought at, or may not. What a wider scope says never to, stays so.
         complete: whether the rest of an order that a panel ended early is bought elsewhere.
         complete_panels: how many panels may take part in one order.
+        one_active: whether a link may have one order of a service at a time.
         when: conditions on the order; those of wider scopes hold as well.
     """
 
@@ -103,6 +104,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     never: frozenset[str] = frozenset()
     complete: bool | None = None
     complete_panels: int | None = None
+    one_active: bool | None = None
     when: Condition | None = None
 
 
@@ -200,7 +202,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         currency: what customers see and the ledger keeps.
         exchange: one unit of a currency, in `currency`.
         exchange_buffer: share put on what a panel takes in another currency than ours.
-        policy, margin, min_margin, max_rate, never, complete, complete_panels: see `Scope`; these are the widest.
+        policy, margin, min_margin, max_rate, never, complete, complete_panels, one_active: the widest `Scope`.
         subscription_posts: how many new posts a subscription without a limit is sold as.
         categories, accounts: narrower scopes; of several categories that match, the later one counts.
         expect: what `check` holds the rules against.
@@ -221,6 +223,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     subscription_posts: int = 30
     complete: bool = False
     complete_panels: int = 3
+    one_active: bool = False
     categories: tuple[Category, ...] = ()
     accounts: dict[str, AccountRules] = {}
     services: dict[int, Service] = {}
@@ -239,6 +242,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             never=self.never,
             complete=self.complete,
             complete_panels=self.complete_panels,
+            one_active=self.one_active,
         )
 
     def scope(self, category: str, *narrower: Scope) -> Scope:

@@ -25,6 +25,7 @@ def scope(shape: ScopeShape, path: Path, reading: Reading) -> dict[str, Any]:
         "never": panels(shape.never, (*path, "never"), reading),
         "complete": shape.complete,
         "complete_panels": shape.complete_panels,
+        "one_active": shape.one_active,
         "when": condition(shape.when, (*path, "when"), reading),
     }
 

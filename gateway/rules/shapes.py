@@ -164,6 +164,7 @@ class ScopeShape(_Shape, frozen=True, kw_only=True):
     never: tuple[Text, ...] = ()
     complete: bool | None = None
     complete_panels: Panels | None = None
+    one_active: bool | None = None
     when: WhenShape | None = None
 
 
@@ -238,6 +239,7 @@ class RulesShape(_Shape, frozen=True, kw_only=True):
     subscription_posts: Posts = _default(Rules, "subscription_posts")
     complete: bool = _default(Rules, "complete")
     complete_panels: Panels = _default(Rules, "complete_panels")
+    one_active: bool = _default(Rules, "one_active")
     categories: dict[Text, ScopeShape] = {}
     accounts: dict[Text, AccountShape] = {}
     services: dict[ServiceId, ServiceShape] = _default(Rules, "services")

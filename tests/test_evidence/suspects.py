@@ -3,7 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from gateway.ledger.records import Attempt, AttemptState, Reading, Suspicion
+from gateway.ledger.learned import Reading
+from gateway.ledger.records import Attempt, AttemptState, Suspicion
 
 
 def suspect(

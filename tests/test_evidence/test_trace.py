@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.evidence import trace
 from gateway.evidence.trace import AHEAD, Found, Gap, Ids, match
-from gateway.ledger.records import Learned
+from gateway.ledger.learned import Learned
 from gateway.rules.model import Tells
 from providers.base import Listed, OrderStatus, Status
 from tests.test_evidence.suspects import suspect

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Fail, OverBudget, Refused
+from gateway.ledger.records import Fail, LinkBusy, OverBudget, Refused
 from gateway.ledger.sql import spending
 from providers.base import OrderStatus
 from tests.test_ledger.samples import CHARGE, Clock, bought, funded, placement, sent, told
@@ -86,3 +86,16 @@ async def test_a_budget_below_one_order_carries_none(ledger: Ledger) -> None:
 @pytest.mark.parametrize(("ms", "days", "months"), [(0, 0, -23640), (DAY_MS - 1, 0, -23640), (31 * DAY_MS, 31, -23641)])
 async def test_periods_are_days_and_months_of_utc(ms: int, days: int, months: int) -> None:
     assert (spending.day(ms), spending.month(ms)) == (days, months)
+
+
+async def test_a_link_has_one_order_of_a_service_at_a_time_where_that_is_wanted(ledger: Ledger) -> None:
+    account, other = await funded(ledger), await funded(ledger, name="other")
+    first = await bought(ledger, account, "r1", link="l", one_active=True)
+    calls = [ledger.place(placement(other, link="l", one_active=True)) for _ in range(5)]
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert all(isinstance(end, LinkBusy) for end in ends)
+    await ledger.place(placement(account, link="another", one_active=True))
+    await ledger.place(placement(account, link="l", service=2, one_active=True))
+    await ledger.observe(sent(first), told(OrderStatus.COMPLETED), next_ms=None)
+    await ledger.place(placement(other, link="l", one_active=True))
+    await ledger.place(placement(other, link="l"))

@@ -5,17 +5,16 @@ from decimal import Decimal
 import pytest
 
 import gateway.ledger
+from gateway.ledger.learned import Learned, Reading
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import (
     Accepted,
     AttemptState,
     Fail,
     Fenced,
-    Learned,
     Next,
     NotPlaced,
     NotSent,
-    Reading,
     Refused,
     RequestTaken,
     Unknown,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.ledger import ledger
+from gateway.ledger.learned import Reading
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import (
     Accepted,
@@ -21,7 +22,6 @@ from gateway.ledger.records import (
     NewPlacement,
     Next,
     NotPlaced,
-    Reading,
     Unknown,
     WrongState,
 )

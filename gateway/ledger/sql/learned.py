@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.ledger.records import AttemptState, Learned, Reading
+from gateway.ledger.learned import Learned, Reading
+from gateway.ledger.records import AttemptState
 from gateway.ledger.sql.work import AMONG, Row, Work, json
 
 _PANEL: Final = """

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
+from gateway.ledger.learned import Learned, Reading
 from gateway.ledger.records import (
     Account,
     Attempt,
@@ -10,14 +11,12 @@ from gateway.ledger.records import (
     Event,
     Fail,
     Key,
-    Learned,
     Live,
     NewPlacement,
     Next,
     Order,
     Outcome,
     Placed,
-    Reading,
     Recent,
     Refill,
     Suspicion,

@@ -10,6 +10,7 @@ from gateway.ledger.records import (
     Accepted,
     AttemptState,
     Fail,
+    LinkBusy,
     NewPlacement,
     Next,
     Outcome,
@@ -27,6 +28,11 @@ _ORDER = """
     INSERT INTO orders (id, account, service, type, link, fields, quantity, units, charge, remains, refill, cancel,
                         decision, created_ms, updated_ms, fingerprint, status)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Pending')"""
+_OPEN_LINK = """
+    SELECT id FROM orders WHERE link = ? AND service = ?
+    AND (status = 'Pending' OR status = 'In progress' OR status = 'Processing' OR status = 'Active'
+         OR status = 'Paused')
+    LIMIT 1"""
 _ATTEMPT = """
     INSERT INTO attempt (id, order_id, panel, remote_service, state, units, cost, remote_cost, floor, epoch, created_ms,
                          settle_ms)
@@ -47,6 +53,8 @@ def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
         known = yield from requests.heard(new.account, new.request, new.fingerprint, now_ms)
         if known is not None:
             return Placed(known, None)
+    if new.one_active and (rows := (yield _OPEN_LINK, (new.link, new.service))):
+        raise LinkBusy(f"order {rows[0][0]} of the same service for the same link has not ended")
     charge = steps(new.charge)
     yield from spending.spend(new.account, new.charge, new.budget_day, new.budget_month, now_ms)
     yield from books.move(new.account, charge, source="available", target="held")

@@ -64,3 +64,7 @@ CREATE TABLE approved (
     at_ms INTEGER NOT NULL,
     PRIMARY KEY (panel, remote_service)
 ) STRICT, WITHOUT ROWID;
+
+-- Orders that have not ended, for those who let a link have one order at a time.
+CREATE INDEX orders_open_link ON orders (link, service)
+    WHERE status = 'Pending' OR status = 'In progress' OR status = 'Processing' OR status = 'Active' OR status = 'Paused';

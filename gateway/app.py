@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import ip_address
@@ -210,5 +211,14 @@ class Gateway:
                 len(unknown),
                 oldest_s=max(ledger.now_ms() - oldest_ms, 0) / 1000,
                 cost=sum((one.cost for one in unknown), Decimal(0)),
+            )
+        now = time.monotonic()
+        for panel in self.panels.values():
+            self.metrics.panel(
+                panel.name,
+                funds=panel.funds,
+                score=panel.score(now),
+                is_open=not panel.closed(now),
+                is_stopped=bool(panel.stopped),
             )
         return Response(self.metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})

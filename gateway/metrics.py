@@ -1,4 +1,4 @@
-"""What is counted for Prometheus: attempts by panel and outcome, and those whose outcome is not known."""
+"""What is counted for Prometheus: attempts by panel and outcome, those whose outcome is not known, how panels do."""
 
 from decimal import Decimal
 
@@ -19,9 +19,24 @@ class Metrics:
             "panelmux_unknown_attempts", "Attempts whose outcome is not known", registry=self._registry
         )
         self._oldest = Gauge("panelmux_unknown_oldest_seconds", "Age of the oldest of them", registry=self._registry)
+        self.refusals = Counter("panelmux_refusals", "Orders refused", ["panel", "reason"], registry=self._registry)
+        self._funds = Gauge(
+            "panelmux_panel_funds", "Our money there, in the rules' currency", ["panel"], registry=self._registry
+        )
+        self._health = Gauge("panelmux_panel_health", "From 0 to 1", ["panel"], registry=self._registry)
+        self._open = Gauge("panelmux_panel_circuit_open", "1 = no orders go there", ["panel"], registry=self._registry)
+        self._stopped = Gauge("panelmux_panel_stopped", "1 = until people say so", ["panel"], registry=self._registry)
         self._at_risk = Gauge(
             "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
         )
+
+    def panel(self, name: str, *, funds: Decimal | None, score: float, is_open: bool, is_stopped: bool) -> None:
+        """Take note of how a panel does; funds in the rules' currency."""
+        if funds is not None:
+            self._funds.labels(name).set(float(funds))
+        self._health.labels(name).set(score)
+        self._open.labels(name).set(is_open)
+        self._stopped.labels(name).set(is_stopped)
 
     def unknown(self, attempts: int, *, oldest_s: float, cost: Decimal) -> None:
         """Take note of the attempts whose outcome is not known."""

@@ -121,6 +121,23 @@ async def test_a_start_names_panels_with_open_orders_that_stand_in_no_rules(
         assert (wish.order, wish.told) == (told["order"], 0), "kept until the panel is back"
 
 
+async def test_how_each_panel_does_can_be_watched(tmp_path: Path) -> None:
+    box = sandbox()
+    async with box.serve() as url, selling(rules(url), tmp_path, overrides={"balance_s": 0.1}) as shop:
+        await shop.gateway.catalog.until_ready()
+        await until(lambda: asyncio.sleep(0, shop.gateway.panels["p1"].balance is not None))
+        box.faults = "add:maintenance"
+        for number in range(6):
+            await shop.call("add", service=1, link=f"{wares.LINK}{number}", quantity=20)
+        _, text = await page(shop, "/metrics")
+        lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        assert float(lines['panelmux_panel_funds{panel="p1"}']) == float(box.balance)
+        assert float(lines['panelmux_refusals_total{panel="p1",reason="maintenance"}']) == 6
+        assert float(lines['panelmux_panel_circuit_open{panel="p1"}']) == 1
+        assert float(lines['panelmux_panel_health{panel="p1"}']) < 1
+        assert float(lines['panelmux_panel_stopped{panel="p1"}']) == 0
+
+
 async def test_a_link_that_the_rules_do_not_sell_to_is_an_incorrect_link(tmp_path: Path) -> None:
     async with sandbox().serve() as url:
         only = Route(panel="p1", service="1", when=condition(link="*good.example*"))

@@ -16,10 +16,13 @@ from gateway.cli.opened import ledger_at, settled
 from gateway.cli.reached import catalog_of, known, known_ledger, ruled
 from gateway.cli.text import age, shortened
 from gateway.cli.told import cause
+from gateway.evidence.forecast import days_left
 from gateway.money import wire
 from gateway.panels import Panel
 from gateway.settings import Settings
 from providers.errors import ProviderError
+
+_READINGS: Final = 200
 
 ASK_S: Final = 10.0
 """How long a person waits for one panel's balance."""
@@ -37,6 +40,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         ms: how long that took.
         why: what went wrong.
         stopped: why it takes no orders until people have looked; empty = it does.
+        days_left: how long our money there lasts, at the pace of the last week; None where too little is known.
         unknown: orders there whose outcome is unknown.
     """
 
@@ -53,6 +57,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     stopped: str = ""
     unknown: int = 0
+    days_left: float | None = None
 
 
 class Drained(msgspec.Struct, frozen=True):
@@ -96,7 +101,9 @@ def list_(*, live: bool, offline: bool, rules: str | None, ledger: str | None, a
         output.document(lines)
     else:
         output.table(
-            output.columns("panel", ">balance", "currency", ">services", ">skipped", ">list", ">unknown", "health"),
+            output.columns(
+                "panel", ">balance", "currency", ">services", ">skipped", ">list", ">lasts", ">unknown", "health"
+            ),
             [_row(line) for line in lines],
         )
     if any(line.answers is False for line in lines):
@@ -116,6 +123,7 @@ def _row(line: Line) -> tuple[str, ...]:
         "?" if line.usable is None else str(line.usable),
         "?" if line.skipped is None else str(line.skipped),
         "none" if line.list_age_s is None else f"{age(line.list_age_s)} ago",
+        "" if line.days_left is None else f"{line.days_left:.1f} d",
         str(line.unknown or ""),
         health,
     )
@@ -134,7 +142,10 @@ async def _lines(settings: Settings, *, live: bool, offline: bool) -> list[Line]
         unknown = await ledger.unknown_counts()
         return [
             msgspec.structs.replace(
-                line, stopped=(await ledger.learned(line.panel)).stopped, unknown=unknown.get(line.panel, 0)
+                line,
+                stopped=(await ledger.learned(line.panel)).stopped,
+                unknown=unknown.get(line.panel, 0),
+                days_left=days_left(await ledger.readings(line.panel, limit=_READINGS), time.time_ns() // 1_000_000),
             )
             for line in lines
         ]

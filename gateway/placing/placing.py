@@ -319,6 +319,8 @@ class Placing:
     def _tell(self, sending: Sending, outcome: Outcome) -> None:
         name = word(outcome)
         self._metrics.attempts.labels(sending.choice.panel, name).inc()
+        if isinstance(outcome, records.Refused):
+            self._metrics.refusals.labels(sending.choice.panel, outcome.reason).inc()
         match outcome:
             case Accepted(remote_id=remote_id):
                 _log.info("attempt", **sending.told(), outcome=name, remote_id=remote_id)

@@ -72,10 +72,10 @@ class Reloading:
             self._taken(found)
             await self._gateway.renew(found)
         except (RulesError, Refused) as wrong:
-            lines = str(wrong).splitlines()
-            for line in lines[:_TOLD]:
-                _log.error("rules", outcome="not_taken", why=line, then="the rules of before stay in force")
-            await self._note(_version(text), text, lines[0] if lines else "")
+            found_wrong = [str(one) for one in wrong.mistakes] if isinstance(wrong, RulesError) else [str(wrong)]
+            for why in found_wrong[:_TOLD]:
+                _log.error("rules", outcome="not_taken", why=why, then="the rules of before stay in force")
+            await self._note(_version(text), text, found_wrong[0])
             return False
         except Exception as error:  # noqa: BLE001 - the next look may be luckier
             self._seen = None

@@ -199,7 +199,7 @@ def drain(*, name: str, reason: str, dry_run: bool, rules: str | None, ledger: s
         output.say(f"{name}: it takes no orders already: {drained.was_stopped_for}")
     else:
         told = "would take" if dry_run else "takes"
-        output.facts([(name, f"{told} no further order"), ("open there", f"{drained.open_orders} orders of ours")])
+        output.facts([(name, f"{told} no further order"), ("open there", f"{drained.open_orders} of our orders")])
 
 
 async def _drain(settings: Settings, name: str, why: str, *, dry_run: bool) -> Drained:

@@ -219,7 +219,7 @@ def _changed(was: RulesFile, now: str, text: str) -> Changed:
 
 def _print(changed: Changed) -> None:
     for line in changed.diff:
-        output.write(line)
+        print("".join(c if c.isprintable() else "?" for c in line))
     if not changed.diff:
         output.say(f"{changed.now}: says what {changed.was} says")
 

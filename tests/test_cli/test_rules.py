@@ -39,6 +39,9 @@ def test_a_diff_is_of_what_was_last_in_force(selling: Shell) -> None:
     assert "says what bbb2 says" in selling.run("rules", "diff").stderr
     shown = selling.run("rules", "diff", "aaa").stdout.splitlines()
     assert ("-margin: 20%" in shown, "+margin: 50%" in shown) == (True, True)
+    kept(selling, ("ddd4", text.replace("  - {panel: alpha", "    - {panel:  alpha"), ""))
+    shown = selling.run("rules", "diff").stdout.splitlines()
+    assert "-    - {panel:  alpha, ids: same}" in shown, "as it is written, to the space"
 
 
 @pytest.mark.parametrize(("version", "words"), [("zz", "no rules of this version"), ("a", "2 versions begin so")])

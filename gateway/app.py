@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from ipaddress import ip_address
 from typing import Final, Self
@@ -53,6 +53,10 @@ def _unfit(before: Rules, after: Rules, open_orders: Mapping[str, int]) -> str:
         if (was.url, was.dialect, was.currency) != (now.url, now.dialect, now.currency):
             return f"panels.{name}: {orders} of our orders are open there; give what is another site another name"
     return ""
+
+
+def _underway(gone: Sequence[panels.Panel]) -> str:
+    return next((f"panels.{panel.name}: an order of ours is on its way there" for panel in gone if panel.is_busy), "")
 
 
 class Gateway:
@@ -143,12 +147,16 @@ class Gateway:
         Raises:
             Refused: they cannot be followed without a restart, or would lose sight of open orders; nothing was changed.
         """
-        open_orders = await self.ledger.open_orders()
-        why = _unfit(self.rules, rules, open_orders)
-        if why:
-            raise Refused(why)
         made = await asyncio.to_thread(panels.panels, rules)
         gone = [panel for name, panel in self.panels.items() if name not in made]
+        for panel in gone:
+            panel.leaves = True  # no further order goes there while we look
+        open_orders = await self.ledger.open_orders()
+        why = _unfit(self.rules, rules, open_orders) or _underway(gone)
+        if why:
+            for panel in gone:
+                panel.leaves = False
+            raise Refused(why)
         self.panels = panels.renewed(self.panels, made)
         self.rules = rules
         self.admission.accounts = rules.accounts

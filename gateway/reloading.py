@@ -49,12 +49,15 @@ class Reloading:
         self._asked = True
 
     async def follow(self) -> None:
-        """Look, again and again. Never ends."""
+        """Look, again and again; a file that is still being written is left for the next look. Never ends."""
         await self._note(self._gateway.rules.version, await asyncio.to_thread(self._text), "")
-        self._seen = self._looks()
+        before = self._seen = self._looks()
         while True:
             await self._sleep(LOOK_S)
-            await self.once()
+            now = self._looks()
+            if now == before or self._asked:
+                await self.once()
+            before = now
 
     async def once(self) -> bool:
         """Look once; gives whether other rules are in force now. Never raises."""

@@ -182,6 +182,41 @@ async def test_rules_that_would_lose_sight_of_open_orders_are_not_taken(
     assert await follower.bought_at(link="https://x.example/2") == "p1"
 
 
+async def test_a_panel_is_not_let_go_while_an_order_is_on_its_way_there(
+    follower: Follower, sites: Sites, boxes: tuple[Sandbox, Sandbox, str, str]
+) -> None:
+    boxes[0].faults = "add:delay_before=1"
+    order = asyncio.create_task(follower.bought_at())
+    panel = follower.gateway.panels["p1"]
+    await until(lambda: asyncio.sleep(0, panel.is_busy))
+    sites.write("services: {1: {routes: [p2/1]}}\n", panels="p2")
+    assert not await follower.reloading.once()
+    assert "panels.p1: " in (await follower.told())[-1][1]
+    assert not panel.leaves
+    assert await order == "p1"
+
+
+async def test_a_file_that_is_still_being_written_is_left_for_the_next_look(sites: Sites, tmp_path: Path) -> None:
+    async with Gateway(settings(tmp_path), load(sites.file, KEYS)) as gateway:
+        looks = 0
+        ends = asyncio.Event()
+
+        async def sleep(_seconds: float) -> None:
+            nonlocal looks
+            looks += 1
+            if looks <= 3:
+                sites.write(TWO + "#" * looks)
+            elif looks == 6:
+                ends.set()
+                await asyncio.Event().wait()
+
+        reloading = Reloading(gateway, str(sites.file), KEYS, sleep=sleep)
+        following = asyncio.create_task(reloading.follow())
+        await ends.wait()
+        following.cancel()
+        assert [len(one.text) - len(one.text.rstrip("#")) for one in await gateway.ledger.rules_files()] == [3, 0]
+
+
 async def test_the_currency_is_not_changed_while_it_sells(follower: Follower, sites: Sites) -> None:
     sites.write('currency: EUR\nexchange: {USD: "1"}\n' + ONE)
     assert not await follower.reloading.once()

@@ -934,3 +934,8 @@ def test_conditions_of_the_file_stand_in_conditions() -> None:
     assert when is not None
     assert failing(when, Facts(quantity=4, account="abc")) == "any of (quantity >= 5; not (account a*))"
     assert failing(when, Facts(quantity=4, account="b")) is None
+
+
+def test_a_name_may_be_a_number() -> None:
+    found = rules(PANELS + 'accounts: {42: {margin: 5%}}\ncategories: {"2024": {margin: 1%}}\n')
+    assert (list(found.accounts), found.categories[0].category) == (["42"], "2024")

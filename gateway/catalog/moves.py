@@ -7,6 +7,7 @@ within bounds is free again by itself.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 from unicodedata import normalize
 
@@ -45,11 +46,13 @@ def weighed(
     *,
     move: Decimal,
     approved: Mapping[str, RemoteService],
+    since: Mapping[str, Decimal] = MappingProxyType({}),
 ) -> Weighed:
     """Hold a new list against the one in use; `move` is the share by which a rate may move at once.
 
-    `approved` are rows, by id, that people said yes to: a row that is just so is taken. Of two rows with one id the
-    first counts. With no list in use, all of the new one is.
+    `since` are rates, by id, of some time ago, from which it may move no further either: many small steps are a large
+    one. `approved` are rows, by id, that people said yes to: a row that is just so is taken. Of two rows with one id
+    the first counts. With no list in use, all of the new one is.
     """
     rows: dict[str, RemoteService] = {}
     held: list[Held] = []
@@ -59,7 +62,7 @@ def weighed(
         if id in rows:
             continue
         was = old.get(id)
-        why = None if was is None or was == row or approved.get(id) == row else moved(was, row, move)
+        why = None if was is None or was == row or approved.get(id) == row else moved(was, row, move, since.get(id))
         if why is not None and was is not None:
             held.append(Held(row=row, why=why))
             rows[id] = was
@@ -71,8 +74,8 @@ def weighed(
     return Weighed(rows=tuple(rows.values()), held=tuple(held), changes=tuple(changes))
 
 
-def moved(was: RemoteService, now: RemoteService, move: Decimal) -> str | None:
-    """Why a row may not go on as it is now, in words for people; None = it may."""
+def moved(was: RemoteService, now: RemoteService, move: Decimal, since: Decimal | None = None) -> str | None:
+    """Why a row may not go on as it is now, in words for people; None = it may. `since`: its rate some time ago."""
     if now.type != was.type:
         return f'its type was "{was.type}" and is "{now.type}"'
     if fuzz.token_set_ratio(_plain(was.name), _plain(now.name)) < _ALIKE:
@@ -81,8 +84,9 @@ def moved(was: RemoteService, now: RemoteService, move: Decimal) -> str | None:
         return f"its limits were {was.min}..{was.max} and are {now.min}..{now.max}"
     if is_off(was) or is_off(now) or was.rate == now.rate:
         return None  # switched off or on again: nothing is bought while it is off
-    if now.rate > was.rate * (1 + move) or now.rate * (1 + move) < was.rate:
-        return f"its rate was {wire(was.rate)} and is {wire(now.rate)}"
+    for rate in (was.rate, was.rate if since is None else since):
+        if now.rate > rate * (1 + move) or now.rate * (1 + move) < rate:
+            return f"its rate was {wire(rate)} and is {wire(now.rate)}"
     return None
 
 

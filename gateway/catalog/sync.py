@@ -13,7 +13,7 @@ import structlog
 from gateway.catalog import deliveries
 from gateway.catalog.aside import Aside
 from gateway.catalog.guard import held_back
-from gateway.catalog.moves import Weighed, weighed
+from gateway.catalog.moves import Weighed, is_off, weighed
 from gateway.panels import Panel, Snapshot, pack, unpack
 from gateway.shared import Shared
 from providers.base import RemoteService
@@ -23,6 +23,7 @@ _log = structlog.get_logger()
 
 _SHARED_S: Final = 86_400.0  # a list older than a day is of no use to another node
 _FIRST_PAUSE_S: Final = 5.0
+_SINCE_S: Final = 86_400.0  # rates may not move further in so long than at once
 
 
 class Ledger(deliveries.Ledger, Protocol):
@@ -102,6 +103,8 @@ class Sync:
         self._one = asyncio.Lock()
         self._last: Synced | None = None
         self._unkept = False
+        self._since: dict[str, Decimal] = {}
+        self._since_until = 0.0
 
     async def load(self) -> None:
         """Take the last good list from the ledger, unless there is one already."""
@@ -172,9 +175,14 @@ class Sync:
             await self._shared.release(self._key)
             return self._synced(Outcome.HELD_BACK, why=why)
         move = Decimal("Infinity") if accept else panel.rules.hold_moves
-        found = await self._aside(
-            weighed, panel.rows, services.rows, move=move, approved=await self._approved() if panel.rows else {}
-        )
+        approved = await self._approved() if panel.rows else {}
+        if panel.rows and self._clock() >= self._since_until:
+            self._since = {id: row.rate for id, row in panel.rows.items() if not is_off(row)}
+            self._since_until = self._clock() + _SINCE_S
+        found = await self._aside(weighed, panel.rows, services.rows, move=move, approved=approved, since=self._since)
+        for one in found.changes:
+            if one.now is not None and (accept or approved.get(one.remote_service) == one.now):
+                self._since[one.remote_service] = one.now.rate  # from where it may move again
         snapshot = Snapshot(
             panel=panel.name,
             source=panel.source,
@@ -202,6 +210,7 @@ class Sync:
         theirs = None if packed is None else await self._aside(_unpacked, packed)
         if theirs is not None and theirs.source == mine.source and theirs.fetched_ms > mine.fetched_ms:
             await self._adopt(theirs)
+            self._since_until = 0.0
 
     async def _approved(self) -> Mapping[str, RemoteService]:
         """The rows that people said yes to; none while they cannot be read."""

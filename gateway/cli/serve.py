@@ -94,8 +94,11 @@ async def _serve(settings: Settings, rules: Rules, opened: socket.socket, *, as_
         if as_json:
             output.line(Serving(url, version("panelmux")))
 
+    hidden = set(secrets(settings, rules))
+
     def taken(now: Rules) -> None:
-        logs.configure(settings.log, {*secrets(settings, rules), *secrets(settings, now)})
+        hidden.update(secrets(settings, now))  # those of before may still be on their way
+        logs.configure(settings.log, hidden)
 
     async with Gateway(settings, rules) as gateway:
         reloading = Reloading(gateway, settings.rules, os.environ, taken=taken)

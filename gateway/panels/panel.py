@@ -46,6 +46,7 @@ class Panel:
         reads, adds: health of what we ask it and of what we order there; `routes`: of orders by its service.
         unknown: orders there whose outcome is not known.
         stop_for: why people have to look before it takes another order; empty = they have not.
+        leaves: the rules are about to name it no more.
         stop_kept: whether the ledger has that too, so that people can take it back there.
         moves: how often an order began or ended to be sent there; the same number twice = none did in between.
     """
@@ -79,6 +80,7 @@ class Panel:
         self.unknown = 0
         self.stop_for = ""
         self.stop_kept = False
+        self.leaves = False
         self.moves = 0
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -119,11 +121,18 @@ class Panel:
     @property
     def stopped(self) -> str:
         """Why it takes no orders, its circuits apart; empty = it does."""
+        if self.leaves:
+            return "the rules name it no more"
         if self.stop_for:
             return self.stop_for
         if self.unknown > self.rules.open_unknowns:
             return f"the outcome of {self.unknown} orders there is not known"
         return ""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an order of ours is on its way there."""
+        return self._under_way > 0
 
     @contextlib.contextmanager
     def sending(self) -> Iterator[None]:

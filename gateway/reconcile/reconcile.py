@@ -108,6 +108,8 @@ class Reconcile:
         while True:
             await self._safely("", self._wishing.fulfil)
             await self._catalog.deliveries.refresh()
+            if self._followed.keys() != self._catalog.panels.keys():  # the ledger was busy when the rules changed
+                await self._safely("", self.renew)
             await self._safely("", self._told)
             await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
 

@@ -83,9 +83,9 @@ def _dict(table: Table, kind: Any, path: Path, report: Report) -> dict[Any, Any]
     for word, entry in table.entries.items():
         inside = (*path, word)
         value = fit(entry.node, value_kind, inside, report)
-        try:
-            key = msgspec.convert(int(word) if _WHOLE.fullmatch(word) else word, key_kind)
-        except msgspec.ValidationError:
+        key = _converted(int(word), (key_kind,)) if _WHOLE.fullmatch(word) else UNSET
+        key = _converted(word, (key_kind,)) if key is UNSET else key  # a name may be a number
+        if key is UNSET:
             report.mistake(entry.key, inside, f"{shown(word)} is not {_words((key_kind,))}")
             continue
         if value is not UNSET:

@@ -55,6 +55,15 @@ def test_a_service_that_was_off_comes_back_at_any_price_it_has_then() -> None:
     assert moved(off, row("1", rate=Decimal(5)), MOVE) is None
 
 
+def test_many_small_steps_are_a_large_one() -> None:
+    was = row("1", rate=Decimal("1.9"))
+    now = row("1", rate=Decimal("2.5"))
+    assert moved(was, now, MOVE) is None
+    assert moved(was, now, MOVE, Decimal(1)) == "its rate was 1.00 and is 2.50"
+    assert weighed(by_id(was), [now], move=MOVE, approved={}, since={"1": Decimal(1)}).held
+    assert not weighed(by_id(was), [now], move=MOVE, approved={}, since={"2": Decimal(1)}).held
+
+
 def test_what_waits_stays_in_use_as_it_was_and_comes_back_by_itself() -> None:
     was, dear = row("1", rate=Decimal(1)), row("1", rate=Decimal(5))
     first = weighed(by_id(was), [dear], move=MOVE, approved={})

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from gateway.catalog.aside import Aside
@@ -367,3 +368,69 @@ class TestPause:
 
     def test_what_the_panel_asks_for_is_the_least(self) -> None:
         assert pause_s(300, 1, 900, 0.5) == 900
+
+
+class TestMoves:
+    """What moved too far waits, and what people say yes to is taken."""
+
+    @staticmethod
+    def priced(rate: str) -> Services:
+        return listing(row("1", rate=Decimal(rate)), row("2"), row("3"))
+
+    async def test_a_jump_waits_and_is_named_once(self, node: Node, clock: Clock, logs: Logs) -> None:
+        await again(node, clock, self.priced("1"))
+        for _ in range(3):
+            assert await again(node, clock, self.priced("5")) in {Outcome.NEW, Outcome.SAME}
+        assert node.panel.rows["1"].rate == 1
+        assert node.panel.held_for("1") == "its rate was 1.00 and is 5.00"
+        assert [line.get("outcome") for line in logs].count("rows_held") == 1
+        await again(node, clock, self.priced("1"))
+        assert not node.panel.held_for("1")
+
+    async def test_small_steps_in_a_day_are_a_large_one_and_on_another_day_they_are_not(
+        self, node: Node, clock: Clock
+    ) -> None:
+        await again(node, clock, self.priced("1"))
+        for rate in ("1.8", "1.9"):
+            await again(node, clock, self.priced(rate))
+            assert node.panel.rows["1"].rate == Decimal(rate)
+        await again(node, clock, self.priced("3"))
+        assert node.panel.held_for("1") == "its rate was 1.00 and is 3.00"
+        clock.now += 86_400
+        await again(node, clock, self.priced("3"))
+        assert (node.panel.rows["1"].rate, node.panel.held_for("1")) == (Decimal(3), "")
+
+    async def test_what_is_approved_is_taken_and_may_move_on_from_there(
+        self, node: Node, clock: Clock, ledger: FakeLedger
+    ) -> None:
+        await again(node, clock, self.priced("1"))
+        await again(node, clock, self.priced("5"))
+        ledger.approvals["1"] = msgspec.json.encode(row("1", rate=Decimal(5))).decode()
+        await again(node, clock, self.priced("5"))
+        assert (node.panel.rows["1"].rate, node.panel.held_for("1")) == (Decimal(5), "")
+        assert ledger.changes == [["1"]]
+        await again(node, clock, self.priced("9"))
+        assert node.panel.rows["1"].rate == 9
+
+    async def test_a_list_that_is_accepted_whole_is_taken_whole(self, node: Node, clock: Clock) -> None:
+        await again(node, clock, self.priced("1"))
+        node.provider.lists = [self.priced("50")]
+        await node.sync.once(forced=True, accept=True)
+        assert (node.panel.rows["1"].rate, node.panel.held_for("1")) == (Decimal(50), "")
+        await again(node, clock, self.priced("60"))
+        assert node.panel.rows["1"].rate == 60
+
+    async def test_approvals_that_cannot_be_read_leave_it_waiting(
+        self, node: Node, clock: Clock, ledger: FakeLedger
+    ) -> None:
+        await again(node, clock, self.priced("1"))
+        ledger.busy = True
+        await again(node, clock, self.priced("5"))
+        assert node.panel.held_for("1")
+
+    async def test_what_waits_still_waits_after_a_start(self, node: Node, clock: Clock, ledger: FakeLedger) -> None:
+        await again(node, clock, self.priced("1"))
+        await again(node, clock, self.priced("5"))
+        later = Node(FakeProvider(self.priced("5")), ledger, InProcess(clock=clock), clock)
+        await later.sync.load()
+        assert later.panel.held_for("1") == "its rate was 1.00 and is 5.00"

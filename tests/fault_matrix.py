@@ -233,7 +233,7 @@ MATRIX: Final[tuple[Row, ...]] = (
         "a price that rises between the list and the order",
         (
             "ledger/unknown::what_orders_take_of_our_money_there_follows_the_panels_last_word",
-            "panels::a_service_that_takes_more_than_its_list_says_waits",
+            "panels::a_service_that_takes_more_than_its_list_says_rests",
         ),
     ),
     Row(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.panels import Panel, Snapshot, exchange, pack, panels, renewed, unpack
+from gateway.panels.charges import REST_S
 from gateway.rules import model
 from providers.api_v2 import APIv2
 from providers.base import Balance, RemoteService, Skipped
@@ -318,6 +319,12 @@ class TestPanels:
 
 
 class TestCharges:
+    def take(self, panel: Panel, *charges: str, expected: str = "1.00", first: int = 1) -> bool:
+        """Orders that took so much, one after the other; whether their service is not bought then."""
+        for attempt, charge in enumerate(charges, first):
+            panel.charged("1", attempt, Decimal(expected), Decimal(charge))
+        return bool(panel.held_for("1"))
+
     @pytest.mark.parametrize(
         ("expected", "charge", "held"),
         [
@@ -328,27 +335,44 @@ class TestCharges:
             ("0.01", "0.04", True),
         ],
     )
-    async def test_a_service_that_takes_more_than_its_list_says_waits(
+    async def test_a_service_that_takes_more_than_its_list_says_rests(
         self, panel: Panel, expected: str, charge: str, held: bool
     ) -> None:
         panel.took(*listed("1"))
-        panel.charged("1", Decimal(expected), Decimal(charge))
-        assert bool(panel.held_for("1")) is held
+        assert self.take(panel, charge, charge, charge, expected=expected) is held
+
+    async def test_one_order_told_of_again_and_again_proves_nothing(self, panel: Panel) -> None:
+        panel.took(*listed("1"))
+        for _ in range(10):
+            assert not self.take(panel, "2.00", "2.00")
+
+    async def test_one_as_listed_in_between_begins_the_count_anew(self, panel: Panel) -> None:
+        panel.took(*listed("1"))
+        assert not self.take(panel, "2.00", "2.00", "1.00", "2.00", "2.00")
+        assert self.take(panel, "2.00", first=6)
 
     async def test_it_is_free_again_when_the_list_has_another_rate(self, panel: Panel) -> None:
         panel.took(*listed("1"))
-        panel.charged("1", Decimal(1), Decimal(2))
-        assert panel.held_for("1") == "it took 2.00 of us for what its list says is 1.00"
+        self.take(panel, "2.00", "2.00", "2.00")
+        assert panel.held_for("1") == "3 orders took more than its list says, the last 2.00 for 1.00"
         panel.took(*listed("1"))
         assert panel.held_for("1")
         panel.took(*listed("2"))
         assert not panel.held_for("1")
 
-    async def test_what_nobody_said_or_lists_is_no_charge_too_much(self, panel: Panel) -> None:
-        panel.charged("1", Decimal(1), Decimal(9))
+    async def test_it_is_tried_again_after_an_hour(self, panel: Panel, clock: Clock) -> None:
         panel.took(*listed("1"))
-        panel.charged("1", None, Decimal(9))
-        panel.charged("1", Decimal(1), None)
+        assert self.take(panel, "2.00", "2.00", "2.00")
+        clock.now += REST_S
+        assert not panel.held_for("1")
+
+    async def test_what_nobody_said_or_lists_is_no_charge_too_much(self, panel: Panel) -> None:
+        for attempt in range(5):
+            panel.charged("1", attempt, Decimal(1), Decimal(9))
+        panel.took(*listed("1"))
+        for attempt in range(5):
+            panel.charged("1", attempt, None, Decimal(9))
+            panel.charged("1", attempt, Decimal(1), None)
         assert not panel.held_for("1")
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 
 from gateway import health
-from gateway.money import wire
+from gateway.panels.charges import Charges
 from gateway.panels.snapshots import Snapshot
 from gateway.rules import model
 from providers.base import Action, Provider, RemoteService
@@ -28,9 +28,6 @@ QUIET_S: Final = 4.0
 Less than a customer's program waits for its answer; a reading takes two balances, two seconds apart.
 """
 
-_MUCH: Final = Decimal("1.05")  # so much more than listed is more than a rounding
-_CENTS: Final = Decimal("0.02")
-
 
 class Panel:
     """One panel at run time. Changed only from the event loop; amounts are in our currency where nothing else is said.
@@ -40,7 +37,6 @@ class Panel:
         exchange: one unit of the panel's currency, in ours.
         snapshot: its last good list; `rows` are the same by the panel's own id.
         held: why rows of it are not bought until people have looked, by id.
-        dear: services that took more of us than their list says, by id: the rate listed then, and why they wait.
         balance: what the panel last said we have there, in its currency, less what was spent since; None = never said.
         balance_ms: when it said so, milliseconds since 1970.
         reads, adds: health of what we ask it and of what we order there; `routes`: of orders by its service.
@@ -71,7 +67,6 @@ class Panel:
         self.snapshot: Snapshot | None = None
         self.rows: Mapping[str, RemoteService] = MappingProxyType({})
         self.held: Mapping[str, str] = MappingProxyType({})
-        self.dear: dict[str, tuple[Decimal, str]] = {}
         self.reads = health.Health()
         self.adds = health.Health()
         self.routes: dict[str, health.Health] = {}
@@ -89,6 +84,7 @@ class Panel:
         self._quiet.set()
         self._transport = transport
         self._former: list[Transport | None] = []
+        self._charges = Charges()
         self._clock = clock
         self._now_ms = now_ms
         self._draw = draw
@@ -171,28 +167,20 @@ class Panel:
         self.rows = rows
         self.held = {held.row.remote_service: held.why for held in snapshot.held}
 
-    def charged(self, remote_service: str, expected: Decimal | None, charge: Decimal | None) -> None:
-        """What an order took there, and what its list said that it would: a service that took more waits for people.
-
-        Panels round up to a cent or two. It is free again when the list has another rate for it.
-        """
+    def charged(self, remote_service: str, attempt: int, expected: Decimal | None, charge: Decimal | None) -> None:
+        """What an attempt took there, and what we expected; see `gateway.panels.charges`."""
         row = self.rows.get(remote_service)
-        if row is None or not expected or charge is None or charge <= max(expected * _MUCH, expected + _CENTS):
+        if row is None or not expected or charge is None:
             return
-        if remote_service not in self.dear:
-            why = f"it took {wire(charge)} of us for what its list says is {wire(expected)}"
-            self.dear[remote_service] = (row.rate, why)
+        why = self._charges.told(remote_service, attempt, expected, charge, rate=row.rate, now=self._clock())
+        if why:
             _log.error("charge", panel=self.name, service=remote_service, outcome="held", why=why)
 
     def held_for(self, remote_service: str) -> str:
-        """Why one of its services is not bought until people have looked; empty = it may be."""
-        if remote_service in self.dear:
-            rate, why = self.dear[remote_service]
-            row = self.rows.get(remote_service)
-            if row is not None and row.rate == rate:
-                return why
-            del self.dear[remote_service]
-        return self.held.get(remote_service, "")
+        """Why one of its services is not bought at present; empty = it may be."""
+        row = self.rows.get(remote_service)
+        rests = self._charges.resting(remote_service, None if row is None else row.rate, self._clock())
+        return rests or self.held.get(remote_service, "")
 
     def noted(
         self, action: Action, error: ProviderError | None, latency_s: float, *, remote_service: str | None = None

@@ -101,7 +101,7 @@ class Tracking:
         panel.noted("status", None, self._clock() - began)
         for one in due:
             if isinstance(answer := told.get(one.remote_id), Status) and one.ended_ms is None:
-                panel.charged(one.remote_service, one.remote_cost, answer.charge)
+                panel.charged(one.remote_service, one.attempt, one.remote_cost, answer.charge)
         clear = [
             (one, status) for one in due if isinstance(status := told.get(one.remote_id), Status) and status.status
         ]

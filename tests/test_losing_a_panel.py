@@ -96,3 +96,8 @@ async def test_when_every_panel_says_no_nothing_is_called_an_order_and_nothing_i
                 assert told == {"error": "This service is not available right now"}
             assert await shop.call("balance") == before
             assert (first.journal, second.journal) == ([], [])
+            written = len(await shop.gateway.ledger.list_orders(limit=1000))
+            for number in range(100, 200):
+                await shop.call("add", service=1, link=f"https://x.example/{number}", quantity=20)
+            more = len(await shop.gateway.ledger.list_orders(limit=1000)) - written
+            assert more < 50, "a shop that asks on and on neither fills the ledger nor runs panels over"

@@ -19,7 +19,7 @@ from gateway.metrics import Metrics
 from gateway.orders.repeats import UNHEARD_S, Repeats, Request, request
 from gateway.orders.requests import Requests
 from gateway.placing import Placing, Purchase, bounded, charged, following, routed
-from gateway.routing import Decision
+from gateway.routing import Choice, Decision
 from providers.base import RefillStatus
 from providers.service_types import OrderFields
 
@@ -97,7 +97,7 @@ class Orders:
         fields = bounded(fields, self._catalog.rules)
         charge = charged(service, fields)
         decision = routed(self._catalog, service, fields, now=self._clock(), account=account.name)
-        if not decision.choices:
+        if not decision.choices or (decision.panic and not self._tries(decision.choices[0])):
             self._turn_away(service, decision)
             wrong_link = all(refuses_link(route.when, fields.link) for route in service.routes)
             raise BadForm("Incorrect link") if wrong_link else NotSold()
@@ -126,13 +126,18 @@ class Orders:
         purchase = Purchase(new, fields, decision.choices, self._clock() + self._placing_s)
         return await self._placing.buy(purchase, wait_s=self._sync_wait_s)
 
+    def _tries(self, best: Choice) -> bool:
+        """Whether an order is let through to a panel that fails: a few are, so that its return is noticed."""
+        panel = self._catalog.panel(best.panel)
+        return panel is not None and panel.trial(self._clock())
+
     def _turn_away(self, service: Service, decision: Decision) -> None:
         """Count it, and tell people once when it begins for a service."""
         self._metrics.turned_away.inc()
         if service.id not in self._turned_away:
             self._turned_away.add(service.id)
             why = "; ".join(f"{out.panel}/{out.remote_service}: {out.why}" for out in decision.left_out[:5])
-            _log.warning("turned_away", service=service.id, why=why)
+            _log.warning("turned_away", service=service.id, why=why or "every circuit is open")
 
     async def status(self, account: Account, ids: Sequence[int]) -> Mapping[int, Order]:
         """As last known; `Reconcile` keeps it fresh."""

@@ -29,6 +29,10 @@ Less than a customer's program waits for its answer; a reading takes two balance
 """
 
 
+TRIAL_S: Final = 1.0
+"""How often an order tries a panel whose circuit is open, where all circuits are."""
+
+
 class Panel:
     """One panel at run time. Changed only from the event loop; amounts are in our currency where nothing else is said.
 
@@ -75,6 +79,7 @@ class Panel:
         self.unknown = 0
         self.stop_for = ""
         self.stop_kept = False
+        self._next_trial = 0.0
         self.leaves = False
         self.moves = 0
         self._under_way = 0
@@ -243,6 +248,13 @@ class Panel:
     def probe_due(self, now: float) -> bool:
         """Whether a circuit is open and it is time to see if the panel is back."""
         return health.probe_due(self.reads, now) or health.probe_due(self.adds, now)
+
+    def trial(self, now: float) -> bool:
+        """Whether an order may try the panel though a circuit is open: one in `TRIAL_S`; who asks takes its turn."""
+        if now < self._next_trial:
+            return False
+        self._next_trial = now + TRIAL_S
+        return True
 
     def score(self, now: float) -> float:
         return min(health.score(self.reads, now), health.score(self.adds, now))

@@ -54,6 +54,8 @@ def choices_left(
         return ()
     promised = msgspec.structs.replace(service, refill=order.refill, cancel=order.cancel)
     decision = _decided(catalog, promised, fields, charge, now, account)
+    if decision.panic:  # money that is still ours is not risked at panels that fail
+        return ()
     return tuple(choice for choice in decision.choices if choice.panel not in without)
 
 

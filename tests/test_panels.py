@@ -354,6 +354,7 @@ class TestCharges:
     async def test_it_is_free_again_when_the_list_has_another_rate(self, panel: Panel) -> None:
         panel.took(*listed("1"))
         self.take(panel, "2.00", "2.00", "2.00")
+        self.take(panel, "7.00", "7.00", "7.00", first=4)
         assert panel.held_for("1") == "3 orders took more than its list says, the last 2.00 for 1.00"
         panel.took(*listed("1"))
         assert panel.held_for("1")

@@ -234,7 +234,7 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fingerprint: hash of the account and all that was ordered: equal for a repeated request.
         budget_day, budget_month: what the account's orders may come to in a day, or month, of UTC.
-        one_active: only if no order of the service for the link is open, whoever placed it.
+        one_active: only if no other such order of the service for the link is open, whoever placed it.
         request: hash of the customer's own name for the request; None where it gave none.
     """
 

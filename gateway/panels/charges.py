@@ -26,9 +26,11 @@ class Charges:
     def told(
         self, remote_service: str, attempt: int, expected: Decimal, charge: Decimal, *, rate: Decimal, now: float
     ) -> str:
-        """Take in what one attempt took; gives why the service rests from now on, empty where it does not."""
+        """Take in what one attempt took; gives why the service rests, if that begins now."""
         if charge <= max(expected * _MUCH, expected + _CENTS):
             self._dear.pop(remote_service, None)
+            return ""
+        if self.resting(remote_service, rate, now):
             return ""
         dear = self._dear.setdefault(remote_service, set())
         dear.add(attempt)

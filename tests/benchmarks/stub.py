@@ -8,7 +8,7 @@ import itertools
 import re
 
 SERVICES = b'[{"service":1,"name":"One","type":"Default","category":"C","rate":"0.90","min":"1","max":"1000000"}]'
-STATUS = b'{"charge":"0.9","start_count":"0","status":"In progress","remains":"10","currency":"USD"}'
+STATUS = b'{"charge":"0.009","start_count":"0","status":"In progress","remains":"10","currency":"USD"}'
 
 
 class Panel(asyncio.Protocol):

@@ -69,6 +69,9 @@ async def test_what_goes_back_to_the_customer_goes_back_to_the_budget_of_its_day
 
 async def test_a_budget_that_comes_later_counts_what_was_ordered_before(ledger: Ledger, clock: Clock) -> None:
     account = await funded(ledger)
+    clock.ms = 39 * DAY_MS
+    for number in range(7):
+        await ledger.place(placement(account, link=f"before {number}"))
     clock.ms = 40 * DAY_MS
     await ledger.place(placement(account, link="1"))
     clock.ms += 5
@@ -97,5 +100,7 @@ async def test_a_link_has_one_order_of_a_service_at_a_time_where_that_is_wanted(
     await ledger.place(placement(account, link="another", one_active=True))
     await ledger.place(placement(account, link="l", service=2, one_active=True))
     await ledger.observe(sent(first), told(OrderStatus.COMPLETED), next_ms=None)
-    await ledger.place(placement(other, link="l", one_active=True))
     await ledger.place(placement(other, link="l"))
+    await ledger.place(placement(other, link="l", one_active=True))
+    with pytest.raises(LinkBusy):
+        await ledger.place(placement(account, link="l", one_active=True))

@@ -23,16 +23,18 @@ from gateway.ledger.reports import Recovery
 from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests, spending
 from gateway.ledger.sql.work import Taken, Work, json
 from gateway.money import steps
+from providers.base import FINISHED
 
 _ORDER = """
     INSERT INTO orders (id, account, service, type, link, fields, quantity, units, charge, remains, refill, cancel,
                         decision, created_ms, updated_ms, fingerprint, status)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Pending')"""
-_OPEN_LINK = """
-    SELECT id FROM orders WHERE link = ? AND service = ?
-    AND (status = 'Pending' OR status = 'In progress' OR status = 'Processing' OR status = 'Active'
-         OR status = 'Paused')
-    LIMIT 1"""
+_ACTIVE = """
+    SELECT o.id, o.status FROM active AS a JOIN orders AS o ON o.id = a.order_id WHERE a.link = ? AND a.service = ?"""
+_IS_ACTIVE = """
+    INSERT INTO active (link, service, order_id) VALUES (?, ?, ?)
+    ON CONFLICT (link, service) DO UPDATE SET order_id = excluded.order_id"""
+_ENDED: Final = frozenset(status.value for status in FINISHED)
 _ATTEMPT = """
     INSERT INTO attempt (id, order_id, panel, remote_service, state, units, cost, remote_cost, floor, epoch, created_ms,
                          settle_ms)
@@ -53,8 +55,10 @@ def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
         known = yield from requests.heard(new.account, new.request, new.fingerprint, now_ms)
         if known is not None:
             return Placed(known, None)
-    if new.one_active and (rows := (yield _OPEN_LINK, (new.link, new.service))):
-        raise LinkBusy(f"order {rows[0][0]} of the same service for the same link has not ended")
+    if new.one_active:
+        for known_order, status in (yield _ACTIVE, (new.link, new.service)):
+            if status not in _ENDED:
+                raise LinkBusy(f"order {known_order} of the same service for the same link has not ended")
     charge = steps(new.charge)
     yield from spending.spend(new.account, new.charge, new.budget_day, new.budget_month, now_ms)
     yield from books.move(new.account, charge, source="available", target="held")
@@ -62,6 +66,8 @@ def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
     what = (new.account, new.service, new.type, new.link, new.fields, new.quantity, new.units, charge)
     rest = (new.units, new.refill, new.cancel, new.decision, now_ms, now_ms, new.fingerprint)
     yield _ORDER, (order, *what, *rest)
+    if new.one_active:
+        yield _IS_ACTIVE, (new.link, new.service, order)
     yield from books.record(
         new.account, charge, source="available", target="held", what="hold", now_ms=now_ms, order=order
     )

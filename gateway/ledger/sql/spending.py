@@ -14,8 +14,10 @@ from gateway.money import steps
 
 _BEGIN: Final = """
     INSERT INTO spent (account, period, amount)
-    SELECT ?, ?, COALESCE(SUM(charge - refunded), 0) FROM orders WHERE account = ? AND created_ms >= ?
+    SELECT ?, ?, COALESCE(SUM(charge - refunded), 0) FROM orders WHERE account = ? AND id >= ? AND created_ms >= ?
     ON CONFLICT (account, period) DO NOTHING"""
+_HIGHEST: Final = "SELECT COALESCE(MAX(id), 0) FROM orders"
+_FROM = "SELECT id, created_ms FROM orders WHERE id >= ? ORDER BY id LIMIT 1"
 _KNOWN = "SELECT amount FROM spent WHERE account = ? AND period = ?"
 _SPEND = "UPDATE spent SET amount = amount + ? WHERE account = ? AND period = ? AND amount + ? <= ? RETURNING amount"
 _BACK = """
@@ -54,10 +56,24 @@ def spend(account: int, charge: Decimal, by_day: Decimal | None, by_month: Decim
         if budget is None:
             continue
         if not (yield _KNOWN, (account, period)):
-            yield _BEGIN, (account, period, account, since_ms)
+            yield _BEGIN, (account, period, account, (yield from _first_since(since_ms)), since_ms)
         amount = steps(charge)
         if not (yield _SPEND, (amount, account, period, amount, int(budget * 10**6))):
             raise OverBudget(f"account {account}: its budget of {budget} a {word} does not carry {charge}")
+
+
+def _first_since(since_ms: int) -> Work[int]:
+    """An id below which all orders were placed before: ids rise with time, and no index on time is paid for."""
+    [(highest,)] = yield _HIGHEST, ()
+    low, high = 0, highest + 1
+    while low < high:
+        middle = (low + high) // 2
+        rows = yield _FROM, (middle,)
+        if rows and rows[0][1] < since_ms:
+            low = rows[0][0] + 1
+        else:
+            high = middle
+    return low
 
 
 def back(account: int, order: int, amount: int) -> Work[None]:

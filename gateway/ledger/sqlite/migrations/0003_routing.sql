@@ -36,7 +36,6 @@ CREATE TABLE spent (
     amount INTEGER NOT NULL CHECK (amount >= 0),
     PRIMARY KEY (account, period)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX orders_account_at ON orders (account, created_ms);
 
 -- What a key may do: actions with commas between; empty = all.
 ALTER TABLE key ADD COLUMN actions TEXT NOT NULL DEFAULT '';
@@ -65,6 +64,10 @@ CREATE TABLE approved (
     PRIMARY KEY (panel, remote_service)
 ) STRICT, WITHOUT ROWID;
 
--- Orders that have not ended, for those who let a link have one order at a time.
-CREATE INDEX orders_open_link ON orders (link, service)
-    WHERE status = 'Pending' OR status = 'In progress' OR status = 'Processing' OR status = 'Active' OR status = 'Paused';
+-- The last order of a service for a link, for those who let a link have one at a time.
+CREATE TABLE active (
+    link TEXT NOT NULL,
+    service INTEGER NOT NULL,
+    order_id INTEGER NOT NULL REFERENCES orders (id),
+    PRIMARY KEY (link, service)
+) STRICT, WITHOUT ROWID;

@@ -116,3 +116,17 @@ async def test_orders_of_every_kind_go_on_after_the_tables_were_made_anew(path: 
         assert (await ledger.replayed()).wrong == ()
     finally:
         await ledger.close()
+
+
+async def test_how_long_orders_take_is_still_known_after_the_tables_were_made_anew(path: Path) -> None:
+    db = sqlite3.connect(path, isolation_level=None)
+    schema.migrate(db, path, schema.migrations()[:2], OLD_MS)
+    db.execute("INSERT INTO usual (panel, remote_service, orders, seconds) VALUES ('alpha', '7', 3, 600)")
+    db.close()
+    ledger = SQLLedger(SQLite(path, busy_ms=50), Clock())
+    await ledger.open()
+    try:
+        [known] = await ledger.delivered()
+        assert (known.panel, known.remote_service, known.orders, known.seconds) == ("alpha", "7", 0, 600)
+    finally:
+        await ledger.close()

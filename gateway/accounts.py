@@ -73,13 +73,25 @@ class Accounts:
         return text, account
 
     async def create_key(
-        self, account: int, *, get_add: bool = True, repeats: str = "join", actions: tuple[str, ...] = ()
+        self,
+        account: int,
+        *,
+        get_add: bool = True,
+        repeats: str = "join",
+        actions: tuple[str, ...] = (),
+        shows_route: bool = False,
     ) -> tuple[str, Key]:
         """Make a key; its text is given here, once, and kept nowhere."""
         await self.bind()
         text = new_key()
         key = await self._ledger.create_key(
-            account, hash=self.hashed(text), hint=text[-4:], get_add=get_add, repeats=repeats, actions=actions
+            account,
+            hash=self.hashed(text),
+            hint=text[-4:],
+            get_add=get_add,
+            repeats=repeats,
+            actions=actions,
+            shows_route=shows_route,
         )
         return text, key
 

@@ -108,3 +108,18 @@ async def test_a_reading_key_at_the_edge_reads_and_orders_nothing(tmp_path: Path
             assert await shop.call("add", service=1, link=wares.LINK + "3", quantity=20) == {
                 "error": "Rate limit exceeded"
             }
+
+
+async def test_a_key_that_may_see_it_is_told_where_its_order_went_and_no_other(tmp_path: Path) -> None:
+    box = Sandbox("p1", key="panel-key", catalogue=wares.services())
+    async with box.serve() as url:
+        rules = Rules(panels={"p1": panel(url)}, publish=(Publish(panel="p1"),), version="abc")
+        async with selling(rules, tmp_path) as shop:
+            await shop.gateway.catalog.until_ready()
+            seer = await opened(shop, shows_route=True)
+            for one, told in ((seer, "p1/1; accepted; policy=cheapest; rules=abc"), (shop, None)):
+                form = {"key": one.key, "action": "add", "service": "1", "link": wares.LINK + one.key, "quantity": "20"}
+                async with one.session.post(one.url, data=form) as answer:
+                    assert answer.status == 200
+                    assert "order" in await answer.json()
+                    assert answer.headers.get("x-panelmux-route") == told

@@ -147,6 +147,9 @@ class Orders:
     def heard(self, order: int) -> None:
         self.told.append(order)
 
+    async def route(self, order: int) -> str:
+        return f"alpha/1; accepted; order {order}"
+
     async def status(self, account: Account, ids: Sequence[int]) -> Mapping[int, Order]:
         self._note("status", account, list(ids))
         return {id: self.orders[id] for id in ids if id in self.orders and self.orders[id].account == account.id}

@@ -8,7 +8,7 @@ import msgspec
 from starlette.types import Scope
 
 from gateway.api_v2 import answers
-from gateway.api_v2.asgi import Answer, header
+from gateway.api_v2.asgi import JSON, Answer, header
 from gateway.api_v2.fields import order_fields, request_id, whole
 from gateway.api_v2.form import Form, wrong
 from gateway.api_v2.ids import MAX_READ, MAX_WRITE, Ids, ids
@@ -67,7 +67,14 @@ class Actions:
             request_id=request_id(call.form, header(call.scope, b"idempotency-key")),
             repeats=call.key.repeats,
         )
-        return Answer(answers.added(order), heard=partial(self._orders.heard, order))
+        heard = partial(self._orders.heard, order)
+        if not call.key.shows_route:
+            return Answer(answers.added(order), heard=heard)
+        try:
+            route = await self._orders.route(order)
+        except Exception:  # noqa: BLE001 - the order is placed: its id is answered whatever else fails
+            route = ""
+        return Answer(answers.added(order), headers=(*JSON, (b"x-panelmux-route", route.encode())), heard=heard)
 
     def _service(self, account: str, id: int | None) -> Service:
         service = self._catalog.sold_to(account, id) if id else None

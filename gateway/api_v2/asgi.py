@@ -17,6 +17,8 @@ _DRAIN: Final = 4 * MAX_BODY
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
+JSON: Final[Headers] = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+
 
 class Gone(Exception):
     """The client left before its request was whole."""
@@ -37,7 +39,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     body: bytes
     status: int = 200
-    headers: Headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+    headers: Headers = JSON
     close: bool = False
     heard: Callable[[], None] | None = None
 

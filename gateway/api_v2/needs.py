@@ -56,6 +56,10 @@ class Orders(Protocol):
         """Place an order; gives its id. `request_id` is the customer's own name for it, `repeats` the key's policy."""
         ...
 
+    async def route(self, order: int, /) -> str:
+        """Where an order went, and by which policy and rules, as one line of ASCII."""
+        ...
+
     def heard(self, order: int, /) -> None:
         """The answer that named this order was written to a customer who was still there."""
 

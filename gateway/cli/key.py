@@ -25,6 +25,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     get_add: bool
     repeats: str
     actions: tuple[str, ...]
+    shows_route: bool
     created: str
     revoked: str | None
 
@@ -78,6 +79,11 @@ def command() -> None:
     type=click.Choice(ACTIONS),
     help="What it may do, and nothing else; again for each. Left out: everything.",
 )
+@click.option(
+    "--show-route",
+    is_flag=True,
+    help="Answers to its orders name the panel, in the header X-Panelmux-Route.",
+)
 @dry_run_option
 @ledger_option
 @json_option
@@ -87,12 +93,13 @@ def create(
     no_get_add: bool,
     repeats: str,
     actions: tuple[str, ...],
+    show_route: bool,
     dry_run: bool,
     ledger: str | None,
     as_json: bool,
 ) -> None:
     """Make a further key for an account. It is shown once and kept nowhere."""
-    may = {"get_add": not no_get_add, "repeats": repeats, "actions": actions}
+    may = {"get_add": not no_get_add, "repeats": repeats, "actions": actions, "shows_route": show_route}
     asyncio.run(_create(account, ledger, may, dry_run=dry_run, as_json=as_json))
 
 
@@ -153,6 +160,7 @@ def _line(key: Key) -> Line:
         get_add=key.get_add,
         repeats=key.repeats,
         actions=key.actions,
+        shows_route=key.shows_route,
         created=moment(key.created_ms),
         revoked=None if key.revoked_ms is None else moment(key.revoked_ms),
     )
@@ -189,7 +197,13 @@ async def _rotate(id: int, hours: int, ledger: str | None, *, dry_run: bool, as_
             output.say(f"would make a key for {account.name}, and revoke key {id} in {hours} hours")
             return
         accounts = Accounts(opened, pepper(settings))
-        text, key = await accounts.create_key(account.id, get_add=old.get_add, repeats=old.repeats, actions=old.actions)
+        text, key = await accounts.create_key(
+            account.id,
+            get_add=old.get_add,
+            repeats=old.repeats,
+            actions=old.actions,
+            shows_route=old.shows_route,
+        )
         await opened.revoke_key(id, in_ms=hours * 3_600_000)
     if as_json:
         output.document(Created(account.name, key.id, text))

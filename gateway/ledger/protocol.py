@@ -80,6 +80,7 @@ class Ledger(Protocol):
         get_add: bool = True,
         repeats: str = "join",
         actions: tuple[str, ...] = (),
+        shows_route: bool = False,
     ) -> Key: ...
 
     async def revoke_key(self, key: int, *, in_ms: int = 0) -> Key | None:

@@ -80,6 +80,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         get_add: whether `add` by GET is accepted.
         actions: what it may do; empty = everything.
+        shows_route: whether answers to its orders tell which panel took them.
         revoked_ms: from when on it opens nothing; it may lie ahead.
         repeats: what an identical order means: join, allow, refuse, or a number of seconds to collapse it for.
     """
@@ -91,6 +92,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     get_add: bool
     repeats: str = "join"
     actions: tuple[str, ...] = ()
+    shows_route: bool = False
     created_ms: int
     revoked_ms: int | None = None
 

@@ -82,6 +82,17 @@ class Orders:
         asked = request(account.id, service.id, fields, name=request_id, repeats=repeats)
         return await self._repeats.once(asked, lambda: self._add(account, service, fields, asked))
 
+    async def route(self, order: int) -> str:
+        """Where an order went, and by which policy and rules, as one line of ASCII; for those who may see it."""
+        known, attempts = await self._ledger.order(order), await self._ledger.attempts(order)
+        if known is None or not attempts:
+            return ""
+        last, decision = attempts[-1], msgspec.json.decode(known.decision, type=Decision)
+        text = (
+            f"{last.panel}/{last.remote_service}; {last.state.value}; policy={decision.policy}; rules={decision.rules}"
+        )
+        return "".join(c if " " <= c <= "~" else "?" for c in text)
+
     def heard(self, order: int) -> None:
         """The answer that named this order was written to a customer who was still there."""
         self._repeats.heard(order)

@@ -127,12 +127,15 @@ def test_keys_for_people_and_keys_that_are_not_there(shell: Shell) -> None:
 
 def test_a_key_is_rotated_with_an_overlap_and_may_do_what_the_old_one_may(shell: Shell) -> None:
     shell.json("account", "create", "shop")
-    made = shell.json("key", "create", "shop", "--action", "status", "--action", "balance", "--repeats", "60")
+    made = shell.json(
+        "key", "create", "shop", "--action", "status", "--action", "balance", "--repeats", "60", "--show-route"
+    )
     assert "would make a key" in shell.run("key", "rotate", str(made["id"]), "--dry-run").stderr
     new = shell.json("key", "rotate", str(made["id"]), "--overlap", "48")
     lines = {line["id"]: line for line in shell.json("key", "list", "shop")}
     assert lines[new["id"]]["actions"] == ["status", "balance"]
     assert (lines[new["id"]]["repeats"], lines[new["id"]]["revoked"]) == ("60", None)
+    assert lines[new["id"]]["shows_route"] is True
     assert lines[made["id"]]["revoked"] is not None
     again = shell.run("key", "rotate", str(made["id"]))
     assert (again.exit_code, "it is revoked" in again.stderr) == (Exit.FAILED, True)

@@ -11,7 +11,7 @@ from gateway.ledger.sql.work import Row, Taken, Work
 from gateway.money import amount, steps
 
 _ACCOUNT: Final = "SELECT id, name, unlimited, available, held, created_ms FROM account "
-_KEY: Final = "SELECT id, account, hash, hint, get_add, created_ms, revoked_ms, repeats, actions FROM key "
+_KEY: Final = "SELECT id, account, hash, hint, get_add, created_ms, revoked_ms, repeats, actions, shows_route FROM key "
 
 _CREATE = "INSERT INTO account (name, unlimited, created_ms) VALUES (?, ?, ?) RETURNING id"
 _BY_ID = _ACCOUNT + "WHERE id = ?"
@@ -19,14 +19,15 @@ _BY_NAME = _ACCOUNT + "WHERE name = ?"
 _ALL = _ACCOUNT + "ORDER BY name"
 
 _CREATE_KEY = (
-    "INSERT INTO key (account, hash, hint, get_add, created_ms, repeats, actions)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"
+    "INSERT INTO key (account, hash, hint, get_add, created_ms, repeats, actions, shows_route)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"
 )
 _REVOKE = "UPDATE key SET revoked_ms = ? WHERE id = ? AND (revoked_ms IS NULL OR revoked_ms > ?)"
 _KEY_BY_ID = _KEY + "WHERE id = ?"
 _KEYS = _KEY + "WHERE account = ? ORDER BY id"
 _FIND_KEY = """
     SELECT k.id, k.account, k.hash, k.hint, k.get_add, k.created_ms, k.revoked_ms, k.repeats, k.actions,
+           k.shows_route,
            a.id, a.name, a.unlimited, a.available, a.held, a.created_ms
     FROM key AS k JOIN account AS a ON a.id = k.account
     WHERE k.hash = ? AND (k.revoked_ms IS NULL OR k.revoked_ms > ?)"""
@@ -109,11 +110,12 @@ def create_key(
     get_add: bool,
     repeats: str = "join",
     actions: tuple[str, ...] = (),
+    shows_route: bool = False,
 ) -> Work[Key]:
     if not (yield _BY_ID, (account,)):
         raise WrongState(f"account {account}: not there")
     try:
-        [(id,)] = yield _CREATE_KEY, (account, hash, hint, get_add, now_ms, repeats, ",".join(actions))
+        [(id,)] = yield _CREATE_KEY, (account, hash, hint, get_add, now_ms, repeats, ",".join(actions), shows_route)
     except Taken:
         raise LedgerError("key: it is in use") from None
     return Key(
@@ -124,6 +126,7 @@ def create_key(
         get_add=get_add,
         repeats=repeats,
         actions=actions,
+        shows_route=shows_route,
         created_ms=now_ms,
     )
 
@@ -142,7 +145,7 @@ def keys(account: int) -> Work[tuple[Key, ...]]:
 
 def find_key(hash: bytes, now_ms: int) -> Work[tuple[Key, Account] | None]:
     rows = yield _FIND_KEY, (hash, now_ms)
-    return (_key(rows[0][:9]), _account(rows[0][9:])) if rows else None
+    return (_key(rows[0][:10]), _account(rows[0][10:])) if rows else None
 
 
 def _account(row: Row) -> Account:
@@ -158,7 +161,7 @@ def _account(row: Row) -> Account:
 
 
 def _key(row: Row) -> Key:
-    id, account, hash, hint, get_add, created_ms, revoked_ms, repeats, actions = row
+    id, account, hash, hint, get_add, created_ms, revoked_ms, repeats, actions, shows_route = row
     return Key(
         id=id,
         account=account,
@@ -167,6 +170,7 @@ def _key(row: Row) -> Key:
         get_add=bool(get_add),
         repeats=repeats,
         actions=tuple(actions.split(",")) if actions else (),
+        shows_route=bool(shows_route),
         created_ms=created_ms,
         revoked_ms=revoked_ms,
     )

@@ -108,9 +108,19 @@ class SQLLedger:
         get_add: bool = True,
         repeats: str = "join",
         actions: tuple[str, ...] = (),
+        shows_route: bool = False,
     ) -> Key:
         return await self._database.write(
-            accounts.create_key(account, hash, hint, self._now_ms(), get_add=get_add, repeats=repeats, actions=actions)
+            accounts.create_key(
+                account,
+                hash,
+                hint,
+                self._now_ms(),
+                get_add=get_add,
+                repeats=repeats,
+                actions=actions,
+                shows_route=shows_route,
+            )
         )
 
     async def revoke_key(self, key: int, *, in_ms: int = 0) -> Key | None:

@@ -39,6 +39,8 @@ CREATE TABLE spent (
 
 -- What a key may do: actions with commas between; empty = all.
 ALTER TABLE key ADD COLUMN actions TEXT NOT NULL DEFAULT '';
+-- Whether its answers tell which panel took an order.
+ALTER TABLE key ADD COLUMN shows_route INTEGER NOT NULL DEFAULT 0 CHECK (shows_route = 0 OR shows_route = 1);
 
 -- How panels' lists changed: one row a service of a panel that came, went or became another. `version` counts the
 -- changes of that panel's list.

@@ -190,6 +190,9 @@ TYPES: Final[Mapping[str, type[OrderFields]]] = {
     )
 }
 
+DIVISIBLE: Final = frozenset({Default.type, CommentLikes.type, Poll.type})
+"""Types of which two orders for one link come to the same as one order of both quantities."""
+
 SUBSCRIPTION_DELAYS: Final = frozenset(
     (0, 5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 150, 180, 210, 240, 270, 300, 360, 420, 480, 540, 600)
 )  # minutes

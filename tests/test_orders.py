@@ -64,7 +64,7 @@ async def test_a_wrong_link_is_told_in_the_fields_words_and_goes_nowhere_else(ma
 
 
 async def test_where_every_panel_says_no_the_money_comes_back_and_the_words_are_definite(market: Open) -> None:
-    async with market("add:maintenance", "add:no_funds") as here:
+    async with market("add:maintenance", "add:maintenance") as here:
         assert await here.add() == {"error": GONE}
         assert await here.outcomes() == [("a", "refused"), ("b", "refused")]
         assert await here.balance() == 10
@@ -151,7 +151,7 @@ async def test_an_outcome_that_is_being_written_when_a_stop_cuts_is_written_all_
 
 
 async def test_no_panel_is_asked_after_the_deadline(market: Open) -> None:
-    async with market("add:no_funds", placing_s=0.000001) as here:
+    async with market("add:maintenance", placing_s=0.000001) as here:
         assert await here.add() == {"error": GONE}
         assert await here.outcomes() == [("a", "refused")]
 
@@ -303,7 +303,7 @@ async def test_an_id_that_another_order_has_is_not_believed(market: Open) -> Non
 
 
 async def test_a_panel_named_in_no_rules_any_more_is_not_sent_to(market: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with market("add:no_funds") as here:
+    async with market("add:maintenance") as here:
         catalog = here.shop.gateway.catalog
         known = catalog.panel
         monkeypatch.setattr(catalog, "panel", lambda name: None if name == "b" else known(name))

@@ -18,6 +18,19 @@ from gateway.conditions import Condition, Facts, failing, joined
 from gateway.routing import Policy, Step
 from gateway.rules import model
 from providers.base import RemoteService
+from providers.service_types import DIVISIBLE
+
+_OF_ACCOUNTS: Final = (
+    "policy",
+    "min_margin",
+    "max_rate",
+    "only",
+    "complete",
+    "complete_panels",
+    "one_active",
+    "wait_s",
+)
+"""What an account may have otherwise than a service; not `split`, for all see the same max."""
 
 MOST: Final = 2**31 - 1
 """The greatest id and count that shops in the field can store."""
@@ -31,7 +44,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         dripfeed: None where no panel says.
         condition: the rules' own for the service; the conditions of `routes` contain it.
         paid: the cost that the rate was made from; None where the rules fix the rate.
-        min_margin, max_rate, only, never, complete, complete_panels, one_active: see `gateway.rules.model.Scope`.
+        min_margin, max_rate, only, never, complete, complete_panels, one_active, split, wait_s: see `Scope`.
     """
 
     id: int
@@ -56,6 +69,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     complete: bool = False
     complete_panels: int = 3
     one_active: bool = False
+    split: int = 1
+    wait_s: int = 21_600
 
 
 class Conflict(msgspec.Struct, frozen=True, gc=False):
@@ -112,7 +127,7 @@ def _service(
     chosen = max if rules.rate_from is model.RateFrom.DEAREST else min
     paid = chosen(paid for _, paid in rows) if service.rate is None else None
     rate = money.up(service.rate or Decimal(0), money.RATE_STEP) if paid is None else _rate(paid, _margin(scope))
-    low, high = min(row.min for row, _ in rows), max(row.max for row, _ in rows)
+    low, high = min(row.min for row, _ in rows), max(_most(row, scope) for row, _ in rows)
     low, high = max(low, service.min or low), min(high, service.max or high)
     if low > high:
         return none(f"no quantity is left between its min {low} and its max {high}")
@@ -232,7 +247,7 @@ def _published(id: int, row: RemoteService, paid: Decimal, panel: str, scope: mo
         category=row.category,
         rate=_rate(paid, _margin(scope)),
         min=row.min,
-        max=row.max,
+        max=_most(row, scope),
         refill=row.refill,
         cancel=row.cancel,
         dripfeed=row.dripfeed,
@@ -251,7 +266,7 @@ def sold_to(service: Service, account: model.AccountRules) -> Service | None:
     if account.services is not None and failing(account.services, facts) is not None:
         return None
     changes: dict[str, Any] = {"never": service.never | account.never}
-    for name in ("policy", "min_margin", "max_rate", "only", "complete", "complete_panels", "one_active"):
+    for name in _OF_ACCOUNTS:
         if (said := getattr(account, name)) is not None:
             changes[name] = said
     if account.margin is not None and service.paid is not None:
@@ -262,6 +277,12 @@ def sold_to(service: Service, account: model.AccountRules) -> Service | None:
             msgspec.structs.replace(route, when=joined(account.when, route.when)) for route in service.routes
         )
     return msgspec.structs.replace(service, **changes)
+
+
+def _most(row: RemoteService, scope: model.Scope) -> int:
+    """How much of a row's service may be ordered at once, in parts where the rules and its type allow them."""
+    parts = (scope.split or 1) if row.type in DIVISIBLE else 1
+    return max(row.max, min(row.max * parts, MOST))
 
 
 def _margin(scope: model.Scope) -> Decimal:
@@ -277,6 +298,8 @@ def _limits(scope: model.Scope) -> dict[str, Any]:
         "complete": bool(scope.complete),
         "complete_panels": scope.complete_panels or 1,
         "one_active": bool(scope.one_active),
+        "split": scope.split or 1,
+        "wait_s": scope.wait_s or 0,
     }
 
 

@@ -49,16 +49,27 @@ class Unclear(msgspec.Struct, frozen=True):
     why: str
 
 
-def of_whole(units: int, part: int, told: Status) -> Status:
-    """What a panel that makes the last `part` of an order's `units` says, as if it were said of the whole order."""
+def of_whole(units: int, part: int, later: int, told: Status) -> Status:
+    """What a panel that makes `part` of an order's `units` says, as if it were said of the whole order.
+
+    What comes before the part is delivered; `later` units are to be made after it.
+    """
     if part == units:
         return told
+    before = units - part - later
     status, remains = told.status, None if told.remains is None else min(max(told.remains, 0), part)
     if status is OrderStatus.CANCELED:
-        status, remains = OrderStatus.PARTIAL, remains or part
-    elif status is OrderStatus.PENDING:
+        status, remains = OrderStatus.PARTIAL if before else status, remains or part
+    elif status is OrderStatus.COMPLETED and later:
+        status, remains = OrderStatus.IN_PROGRESS, 0
+    elif status is OrderStatus.PENDING and before:
         status = OrderStatus.IN_PROGRESS
-    return msgspec.structs.replace(told, status=status, remains=remains, start_count=None)
+    return msgspec.structs.replace(
+        told,
+        status=status,
+        remains=None if remains is None else remains + later,
+        start_count=None if before else told.start_count,
+    )
 
 
 def observed(order: S, told: Status) -> S | Unclear:

@@ -2,15 +2,17 @@
 
 Nothing else changes an order.
 
-    attempt    sending ─▶ accepted ─▶ passed on: another panel makes the rest
+    order      waiting ─▶ an attempt ─▶ delivered, as a whole or in part; or given up
+    attempt    sending ─▶ accepted ─▶ passed on: another attempt makes the rest, or the next part
                sending ─▶ refused, not sent: nothing was bought
                sending ─▶ unknown ─▶ accepted, not placed, untracked (bought, its id at the panel not known)
                untracked ─▶ accepted
     money      held ─▶ sold at the first attempt that bought ─▶ given back, by what was not delivered, never more
                held ─▶ free again when nobody bought
 
-An order has at most one attempt that is live: one that may have bought, or bought and was not passed on. The ledger
-keeps each word beside what it changed, so that an order can be told anew from its history and compared.
+An order has at most one attempt that is live: one that may have bought, or bought and was not passed on. One that has
+none, and has not ended, waits. The ledger keeps each word beside what it changed, so that an order can be told anew
+from its history and compared.
 """
 
 from decimal import Decimal
@@ -39,6 +41,8 @@ OPEN: Final = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN})
 
 BOUGHT: Final = frozenset({AttemptState.ACCEPTED, AttemptState.UNTRACKED})
 
+_ENDS: Final = frozenset({OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED})
+
 _FROM: Final = {
     AttemptState.ACCEPTED: frozenset({AttemptState.SENDING, AttemptState.UNKNOWN, AttemptState.UNTRACKED}),
     AttemptState.REFUSED: OPEN,
@@ -51,11 +55,12 @@ _FROM: Final = {
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt, as far as an order's life depends on it. `units` is what it was to deliver."""
+    """An attempt, as far as its order depends on it: `units` to deliver, and `later` ones that come after them."""
 
     id: int
     panel: str
     units: int
+    later: int = 0
     state: AttemptState = AttemptState.SENDING
     remote_id: str | None = None
     passed_on: bool = False
@@ -63,6 +68,11 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def live(self) -> bool:
         return self.state in OPEN or (self.state in BOUGHT and not self.passed_on)
+
+    @property
+    def due(self) -> int:
+        """Units of the order that were not delivered when it began."""
+        return self.units + self.later
 
 
 class Life(Standing, frozen=True, kw_only=True):
@@ -80,26 +90,54 @@ class Life(Standing, frozen=True, kw_only=True):
     def held(self) -> Decimal:
         return amount(0) if self.sold else self.charge
 
+    @property
+    def waits(self) -> int:
+        """Units that nobody makes and that are still to be bought; 0 where somebody does, or the order has ended."""
+        if self.status in FINISHED or self.live is not None:
+            return 0
+        return self.tries[-1].due if self.tries else self.units
+
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="begun"):
-    """The order was written, with its first attempt *sending*."""
+    """The order was written, with its first attempt *sending*; without one it waits.
+
+    `part`, here and below: units of the attempt that begins; None = all that are left.
+    """
 
     type: str
     quantity: int
     units: int
     charge: Decimal
-    attempt: int
+    attempt: int | None
     panel: str
+    part: int | None = None
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="settled"):
-    """An attempt's outcome; where it bought nothing, the next attempt (`following`, *sending*) or `fail`."""
+    """An attempt's outcome; where it bought nothing, the next attempt (`following`, *sending*), `fail` or `waits`."""
 
     attempt: int
     outcome: Outcome
     following: int | None = None
     panel: str = ""
     fail: Fail | None = None
+    waits: bool = False
+    part: int | None = None
+
+
+class Sent(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="sent"):
+    """An order that waited is bought: attempt `following`, *sending*."""
+
+    following: int
+    panel: str
+    part: int | None = None
+
+
+class GivenUp(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="given_up"):
+    """What is still to be bought of an order is bought no more: one that waits, or that made a part, says its panel."""
+
+    attempt: int | None = None
+    status: Status | None = None
 
 
 class Recovered(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="recovered"):
@@ -116,12 +154,13 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag=
 
 
 class PassedOn(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="passed_on"):
-    """A panel ended an order before its end, and another one is to make the rest: attempt `following`, *sending*."""
+    """A panel delivered its part of an order, or ended it early, and what is left begins: `following`, *sending*."""
 
     attempt: int
     status: Status
     following: int
     panel: str
+    part: int | None = None
 
 
 class GivenBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="given_back"):
@@ -131,18 +170,18 @@ class GivenBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag
     ends: bool = False
 
 
-Word = Begun | Settled | Recovered | Observed | PassedOn | GivenBack
+Word = Begun | Settled | Sent | GivenUp | Recovered | Observed | PassedOn | GivenBack
 
 
 def begun(word: Begun) -> Life:
-    first = Try(id=word.attempt, panel=word.panel, units=word.units)
+    tries = () if word.attempt is None else (_next(word.attempt, word.panel, word.units, word.part),)
     return Life(
         type=word.type,
         quantity=word.quantity,
         units=word.units,
         charge=word.charge,
         remains=word.units,
-        tries=(first,),
+        tries=tries,
     )
 
 
@@ -156,6 +195,10 @@ def after(life: Life, word: Word) -> Life | Unclear:
     match word:
         case Settled():
             return _settled(life, word)
+        case Sent():
+            return _sent(life, word)
+        case GivenUp():
+            return _given_up(life, word)
         case Recovered():
             return _changed(life, _try(life, word.attempt), state=_to(life, word.attempt, AttemptState.UNKNOWN))
         case Observed():
@@ -186,7 +229,7 @@ def state_of(outcome: Outcome) -> AttemptState:
 
 def _settled(life: Life, word: Settled) -> Life:
     bought_nothing = isinstance(word.outcome, Refused | NotSent | NotPlaced)
-    if bought_nothing != ((word.following is not None) != (word.fail is not None)):
+    if [word.following is not None, word.fail is not None, word.waits].count(True) != bought_nothing:
         raise ValueError("what follows is said for what bought nothing, one thing, and only for that")
     one = _try(life, word.attempt)
     state = _to(life, word.attempt, state_of(word.outcome))
@@ -195,39 +238,68 @@ def _settled(life: Life, word: Settled) -> Life:
     if state in BOUGHT:
         return msgspec.structs.replace(life, sold=True)
     if word.following is not None:
-        following = Try(id=word.following, panel=word.panel, units=one.units)
+        following = _next(word.following, word.panel, one.due, word.part)
         return msgspec.structs.replace(life, tries=(*life.tries, following))
-    return _failed(life, one) if word.fail is not None else life
+    return _failed(life, one.due) if word.fail is not None else life
 
 
-def _failed(life: Life, last: Try) -> Life:
+def _next(id: int, panel: str, due: int, part: int | None) -> Try:
+    """The attempt that makes `part` of the units that are due, or all of them."""
+    units = due if part is None else part
+    if part is not None and not 0 < units <= due:
+        raise ValueError(f"attempt {id}: {units} of {due} units that are due")
+    return Try(id=id, panel=panel, units=units, later=due - units)
+
+
+def _sent(life: Life, word: Sent) -> Life:
+    if life.live is not None or life.status in FINISHED:
+        raise WrongState("it does not wait")
+    following = _next(word.following, word.panel, life.waits, word.part)
+    return msgspec.structs.replace(life, tries=(*life.tries, following))
+
+
+def _given_up(life: Life, word: GivenUp) -> Life:
+    if life.status in FINISHED:
+        raise WrongState("the order has ended")
+    if word.attempt is None:
+        if life.live is not None:
+            raise WrongState("it does not wait")
+        return _failed(life, life.waits)
+    one = _taken(life, word.attempt)
+    rest = 0 if one.passed_on or word.status is None else rest_of(one, word.status)
+    if not rest:
+        raise WrongState(f"attempt {one.id}: nothing of its order is left to be bought")
+    return _failed(life, rest)
+
+
+def _failed(life: Life, rest: int) -> Life:
     """Nobody makes it, or the rest of it: what was held is free again, what was sold is given back for that rest."""
     if not life.sold:
         return msgspec.structs.replace(life, status=OrderStatus.CANCELED, charge=amount(0))
-    delivered = life.units - last.units
+    delivered = life.units - rest
     status = OrderStatus.PARTIAL if delivered > 0 else OrderStatus.CANCELED
-    back = life.charge if delivered <= 0 else amount(steps(life.charge) * last.units // life.units)
-    return msgspec.structs.replace(life, status=status, remains=last.units, refunded=max(life.refunded, back))
+    back = life.charge if delivered <= 0 else amount(steps(life.charge) * rest // life.units)
+    return msgspec.structs.replace(life, status=status, remains=rest, refunded=max(life.refunded, back))
 
 
 def _observed(life: Life, word: Observed) -> Life | Unclear:
     one = _taken(life, word.attempt)
     if one.passed_on:
         return life  # its rest is made elsewhere: what its panel says now changes our costs there, and nothing else
-    return observed(life, of_whole(life.units, one.units, word.status))
+    return observed(life, of_whole(life.units, one.units, one.later, word.status))
 
 
 def _passed_on(life: Life, word: PassedOn) -> Life:
     one = _taken(life, word.attempt)
     if one.passed_on or life.status in FINISHED:
         raise WrongState(f"attempt {one.id}: its order has ended or gone on")
-    if word.status.status not in {OrderStatus.PARTIAL, OrderStatus.CANCELED}:
+    if word.status.status not in _ENDS:
         raise WrongState(f"attempt {one.id}: its panel has not ended it")
     rest = rest_of(one, word.status)
     if rest <= 0:
         raise WrongState(f"attempt {one.id}: nothing remains of it")
     life = _changed(life, one, passed_on=True)
-    following = Try(id=word.following, panel=word.panel, units=rest)
+    following = _next(word.following, word.panel, rest, word.part)
     start = word.status.start_count if life.start_count is None else life.start_count
     return msgspec.structs.replace(
         life, status=OrderStatus.IN_PROGRESS, remains=rest, start_count=start, tries=(*life.tries, following)
@@ -235,10 +307,14 @@ def _passed_on(life: Life, word: PassedOn) -> Life:
 
 
 def rest_of(one: Try, told: Status) -> int:
-    """Units that a panel that ended an attempt did not deliver; all of a cancel that says nothing else."""
+    """Units of its order that are still to be made when a panel ended an attempt: its own that it did not deliver, all
+    of a cancel that says nothing else, and the later ones.
+    """
+    if told.status is OrderStatus.COMPLETED:
+        return one.later
     if told.remains is not None and 0 < told.remains <= one.units:
-        return told.remains
-    return one.units if told.status is OrderStatus.CANCELED else 0
+        return told.remains + one.later
+    return one.due if told.status is OrderStatus.CANCELED else 0
 
 
 def _given_back(life: Life, word: GivenBack) -> Life:

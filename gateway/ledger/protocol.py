@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
-from gateway.ledger.learned import Learned, Reading
+from gateway.ledger.memory import Memory
 from gateway.ledger.records import (
     Account,
     Attempt,
@@ -20,15 +20,15 @@ from gateway.ledger.records import (
     Placed,
     Recent,
     Refill,
-    Suspicion,
+    Wait,
+    Waiting,
     Wish,
 )
-from gateway.ledger.reports import Recovery, Replay, RowChange, RulesFile, Totals
-from gateway.routing import Delivered
+from gateway.ledger.reports import Recovery, Replay, Totals
 from providers.base import OrderStatus, RefillStatus, Status
 
 
-class Ledger(Protocol):
+class Ledger(Memory, Protocol):
     """The durable record. Raises `LedgerBusy` from any method that writes, when it cannot."""
 
     async def open(self) -> None:
@@ -94,7 +94,7 @@ class Ledger(Protocol):
         ...
 
     async def place(self, new: NewPlacement) -> Placed:
-        """Order, hold and attempt *sending*; or, for a request id heard within a day, the order that it placed then.
+        """Order, hold and attempt *sending*, or none; or, for a request id of a day ago, the order that it placed then.
 
         Raises:
             NotEnough: the account's balance does not carry the charge.
@@ -109,12 +109,12 @@ class Ledger(Protocol):
         """The order that a request of this name placed within a day; RequestTaken where it was another request."""
         ...
 
-    async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | None = None) -> int | None:
+    async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | Wait | None = None) -> int | None:
         """Write an attempt's outcome, and do what follows.
 
         Accepted and Untracked post the hold to sales. `then` must follow Refused, NotSent and NotPlaced, and nothing
         else: Next writes the next attempt *sending* and its id is given; Fail gives the money back: all of it, or, for
-        the rest of an order, what that rest cost.
+        the rest of an order, what that rest cost; Wait leaves the order to be sent later.
 
         Raises:
             RemoteIdTaken: another attempt at that panel has this remote id; nothing was changed.
@@ -123,6 +123,31 @@ class Ledger(Protocol):
             ValueError: `then` is missing or too much: an order never stays with a hold and no attempt.
         """
         ...
+
+    async def waiting(self, *, after: int = 0, limit: int = 100) -> Sequence[Waiting]:
+        """Orders that wait to be bought, of a higher id than `after`, oldest first."""
+        ...
+
+    async def waiting_of(self, orders: Sequence[int]) -> Sequence[Waiting]:
+        """Those of these orders that wait."""
+        ...
+
+    async def waiting_count(self) -> int: ...
+
+    async def send(self, order: int, first: Next) -> int:
+        """An order that waits is bought: gives its new attempt, *sending*.
+
+        Raises:
+            WrongState: it does not wait, or it is out of a backup.
+            Fenced: another process sells from this ledger now.
+        """
+        ...
+
+    async def give_up(self, order: int, why: str, *, attempt: int | None = None, status: Status | None = None) -> None:
+        """What is still to be bought of an order is bought no more, and its money goes back.
+
+        Either it waits, or `attempt` made a part of it and has ended there, as `status` says; else WrongState.
+        """
 
     async def recover(self) -> Recovery:
         """At a start: this process sells from now on, no other; every attempt *sending* is *unknown*."""
@@ -215,7 +240,7 @@ class Ledger(Protocol):
         ...
 
     async def pass_on(self, attempt: int, status: Status, following: Next, *, next_ms: int | None) -> int:
-        """A panel ended an order early, and another one is to make the rest: gives the new attempt, *sending*.
+        """A panel ended an order early, or made its part of it, and what is left begins: gives that attempt, *sending*.
 
         Raises:
             WrongState: the order has ended, nothing remains, or it is out of a backup.
@@ -225,68 +250,6 @@ class Ledger(Protocol):
 
     async def postpone(self, attempts: Sequence[int], next_ms: int | None) -> None:
         """Nothing was learned of these: ask again at `next_ms`, or never."""
-        ...
-
-    # What is known of panels, and evidence.
-
-    async def suspicions(self, panel: str, *, limit: int = 200) -> Sequence[Suspicion]:
-        """Attempts at a panel that are *sending*, *unknown* or *untracked*, oldest first."""
-        ...
-
-    async def looked(self, attempt: int, *, why: str, next_ms: int | None, evidence: str) -> None:
-        """Evidence was sought and settled nothing, because of `why`; look again at `next_ms`, or never by itself."""
-
-    async def gave_back(self, attempt: int, arithmetic: str) -> None:
-        """The panel gave back the money of an attempt whose id there is not known: it takes nothing of ours now.
-
-        The customer's money stays where it is until people have looked.
-        """
-
-    async def duplicate_seen(self, panel: str, remote_service: str, link: str, *, by: int) -> int:
-        """Attempt `by` was refused there as a duplicate: mark the unknown ones it may be one of. Gives how many."""
-        ...
-
-    async def learned(self, panel: str) -> Learned: ...
-
-    async def panels(self) -> Sequence[Learned]:
-        """All panels that orders went to, by name."""
-        ...
-
-    async def learn(
-        self,
-        panel: str,
-        *,
-        foreign: bool | None = None,
-        proven: int | None = None,
-        stopped: str | None = None,
-    ) -> Learned:
-        """Change what is known of a panel; None leaves a field as it is."""
-        ...
-
-    async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
-        """What the routes have really done of which an order ended, or was refilled, since then; oldest first."""
-        ...
-
-    async def keep_reading(self, reading: Reading) -> None: ...
-
-    async def anchor(self, panel: str) -> Reading | None:
-        """The last agreed reading."""
-        ...
-
-    async def readings(self, panel: str, *, limit: int = 20) -> Sequence[Reading]:
-        """Newest first."""
-        ...
-
-    async def ours(self, panel: str, remote_ids: Sequence[str]) -> frozenset[str]:
-        """Which of these ids belong to attempts of ours."""
-        ...
-
-    async def latest_ids(self, panel: str, *, limit: int = 200) -> Sequence[int]:
-        """The ids of the last orders there, newest first, those that are numbers."""
-        ...
-
-    async def ceiling(self, panel: str, attempt: int, *, after_ms: int) -> int | None:
-        """The lowest id of the orders written after `attempt` and not before `after_ms`; None = none yet."""
         ...
 
     # Wishes, refills.
@@ -321,50 +284,6 @@ class Ledger(Protocol):
 
     async def stale_refills(self, panel: str, *, limit: int = 100) -> Sequence[Refill]:
         """Refills still open that the panel gave an id, longest unchecked first."""
-        ...
-
-    async def keep_rules(self, version: str, text: str, *, why: str = "") -> None:
-        """A gateway took this rules file or, because of `why`, would not; what was written last is not repeated."""
-
-    async def rules_files(self, *, limit: int = 50) -> Sequence[RulesFile]:
-        """Newest first."""
-        ...
-
-    async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None:
-        """The panel's last good list; an older one does not replace a newer."""
-        ...
-
-    async def snapshot(self, panel: str) -> bytes | None: ...
-
-    async def snapshots(self) -> Sequence[str]:
-        """The panels that there is a list of, by name."""
-        ...
-
-    async def keep_changes(self, panel: str, changes: Sequence[tuple[str, str | None, str | None]]) -> int:
-        """Rows of a panel's list that changed at once: id, JSON before and after. Gives the version that it is."""
-        ...
-
-    async def row_changes(
-        self, panel: str, *, remote_service: str | None = None, after: int = 0, limit: int = 1000
-    ) -> Sequence[RowChange]:
-        """Newest first: of one service, or of the whole list after a version."""
-        ...
-
-    async def approved(self, panel: str) -> Mapping[str, str]:
-        """The rows, JSON by id, that people said yes to."""
-        ...
-
-    async def approve(self, panel: str, rows: Mapping[str, str]) -> None: ...
-
-    async def forget_approved(self, panel: str) -> None: ...
-
-    async def service_ids(
-        self, panel: str, remote_services: Sequence[str], *, first: int, keep: bool = True
-    ) -> Mapping[str, int]:
-        """Our ids for a panel's services under `publish … ids: new`: given once, never changed or given again.
-
-        Without `keep` nothing is given: the ids are those that would be, now.
-        """
         ...
 
     async def totals(self) -> Totals:

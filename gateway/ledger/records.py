@@ -113,7 +113,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try to place an order at one panel.
 
     Attributes:
-        units: what it was to deliver; less than the order's where another panel made a part before.
+        units: what it was to deliver; less than the order's where another panel made a part before, or will after.
+        later: units of the order that are bought only once these are delivered.
         cost: what we expect it to take, in our currency; `remote_cost` the same in the panel's.
         remote_charge: what the panel said, last, that it took, in its own currency.
         taken: what it takes of our money there, net, by all that is known, in the panel's currency.
@@ -132,6 +133,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     remote_service: str
     state: AttemptState
     units: int
+    later: int = 0
     cost: Decimal
     remote_cost: Decimal | None = None
     remote_id: str | None = None
@@ -215,6 +217,7 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cost: what it would take, in our currency; `remote_cost` in the panel's.
         settle_s: how long after it was written an order may still arrive there, seconds.
+        part: how many units are bought there now, the others later; None = all that are left.
     """
 
     panel: str
@@ -222,6 +225,7 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
     cost: Decimal
     remote_cost: Decimal | None = None
     settle_s: int = 300
+    part: int | None = None
 
 
 class Fail(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,8 +234,15 @@ class Fail(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows when nobody can be asked now, and somebody may be later: the order waits until `until_ms`."""
+
+    until_ms: int
+    why: str
+
+
 class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
-    """An order with its first attempt, as written before anything is sent.
+    """An order with its first attempt, as written before anything is sent; or, without one, that waits.
 
     Attributes:
         fingerprint: hash of the account and all that was ordered: equal for a repeated request.
@@ -251,7 +262,7 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
     refill: bool
     cancel: bool
     decision: str
-    first: Next
+    first: Next | Wait
     fingerprint: bytes = b""
     request: bytes | None = None
     budget_day: Decimal | None = None
@@ -260,7 +271,7 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """`attempt` is None where the request was heard before, and `order` is what it placed then."""
+    """`attempt` is None where the order waits; or the request was heard before, and `order` is what it placed then."""
 
     order: int
     attempt: int | None
@@ -309,6 +320,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
         created_ms: when it was sent there; `ended_ms` when it ended there, None while it is open.
         remote_cost: what we expected it to take, in the panel's currency.
         usual_s: how long orders of that service usually take there, seconds.
+        later: units of the order that are to be bought once these are delivered; 0 once it has ended or went on.
     """
 
     attempt: int
@@ -320,6 +332,22 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     ended_ms: int | None
     usual_s: int | None = None
     remote_cost: Decimal | None = None
+    later: int = 0
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that nobody was asked for, or that all said no to, and that waits to be bought.
+
+    Attributes:
+        units: how many are to be bought.
+        until_ms: then it is given up; None = people have to look, and nothing is done by itself.
+    """
+
+    order: int
+    units: int
+    until_ms: int | None
+    why: str
+    since_ms: int
 
 
 class Recent(msgspec.Struct, frozen=True, kw_only=True):

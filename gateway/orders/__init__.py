@@ -13,12 +13,12 @@ from gateway.catalog import Catalog, Service
 from gateway.conditions import refuses_link
 from gateway.errors import BadForm, NotSold, RequestIdTaken
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account, NewPlacement, Order, RequestTaken
+from gateway.ledger.records import Account, NewPlacement, Next, Order, RequestTaken, Wait
 from gateway.ledger.reports import Recovery
 from gateway.metrics import Metrics
 from gateway.orders.repeats import UNHEARD_S, Repeats, Request, request
 from gateway.orders.requests import Requests
-from gateway.placing import Placing, Purchase, bounded, charged, following, routed
+from gateway.placing import Placing, Purchase, Round, bounded, charged, following, routed
 from gateway.routing import Choice, Decision
 from providers.base import RefillStatus
 from providers.service_types import OrderFields
@@ -108,12 +108,18 @@ class Orders:
         fields = bounded(fields, self._catalog.rules)
         charge = charged(service, fields)
         decision = routed(self._catalog, service, fields, now=self._clock(), account=account.name)
-        if not decision.choices or (decision.panic and not self._tries(decision.choices[0])):
+        can_be_sent = decision.choices and not (decision.panic and not self._tries(decision.choices[0]))
+        wait_s = service.wait_s if decision.dry else 0
+        first: Next | Wait
+        if can_be_sent:
+            first = following(self._catalog, decision.choices[0], fields)
+            self._turned_away.discard(service.id)
+        elif wait_s:
+            first = self._placing.wait(wait_s, "our money at the panels does not carry it")
+        else:
             self._turn_away(service, decision)
             wrong_link = all(refuses_link(route.when, fields.link) for route in service.routes)
             raise BadForm("Incorrect link") if wrong_link else NotSold()
-        self._turned_away.discard(service.id)
-        best = decision.choices[0]
         own = self._catalog.rules.accounts.get(account.name)
         new = NewPlacement(
             account=account.id,
@@ -127,14 +133,16 @@ class Orders:
             refill=service.refill,
             cancel=service.cancel,
             decision=msgspec.json.encode(decision).decode(),
-            first=following(self._catalog, best, fields),
+            first=first,
             fingerprint=asked.fingerprint,
             request=asked.name,
             one_active=service.one_active,
             budget_day=None if own is None else own.budget_day,
             budget_month=None if own is None else own.budget_month,
         )
-        purchase = Purchase(new, fields, decision.choices, self._clock() + self._placing_s)
+        deadline = self._clock() + self._placing_s
+        round = Round(fields, decision.choices, deadline, wait_s=wait_s, dry_wait_s=service.wait_s)
+        purchase = Purchase(new, round)
         return await self._placing.buy(purchase, wait_s=self._sync_wait_s)
 
     def _tries(self, best: Choice) -> bool:

@@ -1,17 +1,20 @@
 """Buying: which offers can take an order, and the one way an order takes to a panel, for the first time or again."""
 
-from gateway.placing.choosing import bounded, charged, choices_left, expected, following, resized, routed
-from gateway.placing.placing import Placing, Purchase
+from gateway.placing.choosing import Left, avoided, bounded, charged, expected, following, left, resized, routed
+from gateway.placing.placing import Placing, Purchase, Round
 from gateway.placing.recovering import recovered
 
 __all__ = [
+    "Left",
     "Placing",
     "Purchase",
+    "Round",
+    "avoided",
     "bounded",
     "charged",
-    "choices_left",
     "expected",
     "following",
+    "left",
     "recovered",
     "resized",
     "routed",

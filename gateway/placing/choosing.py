@@ -1,8 +1,9 @@
 """Which offers can take an order, or the rest of one, at this moment."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from decimal import Decimal
+from itertools import zip_longest
 
 import msgspec
 from msgspec.structs import replace
@@ -11,10 +12,11 @@ from gateway import money
 from gateway.catalog import Catalog, Service
 from gateway.conditions import Facts, minute_of_week
 from gateway.errors import BadForm
-from gateway.ledger.records import Next, Order
+from gateway.ledger.records import Attempt, AttemptState, Next, Order
 from gateway.routing import Choice, Decision, Wanted, decide
 from gateway.rules.model import Rules
-from providers.service_types import PER_ORDER, TYPES, OrderFields, Subscriptions
+from providers.errors import Reason
+from providers.service_types import DIVISIBLE, PER_ORDER, TYPES, OrderFields, Subscriptions
 
 
 def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: float, account: str = "") -> Decision:
@@ -38,41 +40,85 @@ def expected(
     return _decided(catalog, service, fields, charged(service, fields), None, account, minute, draw)
 
 
-def choices_left(
-    catalog: Catalog,
-    order: Order,
-    fields: OrderFields,
-    charge: Decimal,
-    *,
-    account: str,
-    without: Collection[str],
-    now: float,
-) -> tuple[Choice, ...]:
-    """The offers that can take an order, or its rest, for what its customer pays for that; none of panels `without`."""
+class Left(msgspec.Struct, frozen=True):
+    """Who can take what is left of an order now.
+
+    Where nobody does, it waits for `wait_s`; where one of them says no for want of our money, for `dry_wait_s`.
+    """
+
+    choices: tuple[Choice, ...] = ()
+    wait_s: int = 0
+    dry_wait_s: int = 0
+
+
+def left(
+    catalog: Catalog, order: Order, fields: OrderFields, *, account: str, without: Collection[str], now: float
+) -> Left:
+    """The offers that can take an order, or its rest, for what its customer pays for that; none of panels `without`.
+
+    `fields` order what is left of it.
+    """
     service = catalog.sold_to(account, order.service)
     if service is None or service.type != order.type:
-        return ()
+        return Left()
     promised = msgspec.structs.replace(service, refill=order.refill, cancel=order.cancel)
-    decision = _decided(catalog, promised, fields, charge, now, account)
+    decision = _decided(catalog, promised, fields, _share(order, fields.units()), now, account)
+    wait_s = service.wait_s if decision.dry else 0
     if decision.panic:  # money that is still ours is not risked at panels that fail
-        return ()
-    return tuple(choice for choice in decision.choices if choice.panel not in without)
+        return Left((), wait_s)
+    choices = tuple(choice for choice in decision.choices if choice.panel not in without)
+    return Left(choices, wait_s, service.wait_s)
+
+
+def _share(order: Order, units: int) -> Decimal:
+    """What its customer pays for `units` of an order."""
+    return order.charge if units == order.units else money.amount(money.steps(order.charge) * units // order.units)
+
+
+def avoided(attempts: Sequence[Attempt], *, made: int | None = None) -> frozenset[str]:
+    """The panels that are not asked again for what is left of an order.
+
+    Those that refused, but for want of our money, that fell short, or of which nobody knew what they did. One that
+    delivered its part may make another one. `made`: the attempt that has delivered its part just now.
+    """
+    panels = set()
+    for one, after in zip_longest(attempts, attempts[1:]):
+        match one.state:
+            case AttemptState.ACCEPTED:
+                due = one.later if after is None else after.units + after.later
+                whole = one.id == made or (one.passed_on and due == one.later)
+            case AttemptState.REFUSED:
+                whole = one.reason == Reason.FUNDS.value
+            case state:
+                whole = state is AttemptState.NOT_SENT
+        if not whole:
+            panels.add(one.panel)
+    return frozenset(panels)
 
 
 def following(catalog: Catalog, choice: Choice, fields: OrderFields) -> Next:
-    """A choice as the ledger keeps it, with what it takes in the panel's own currency."""
+    """A choice as the ledger keeps it, with what it takes now, in our currency and in the panel's own."""
     panel = catalog.panel(choice.panel)
     row = None if panel is None else panel.rows.get(choice.remote_service)
+    part, cost = choice.part, choice.cost
+    if part is not None:
+        cost = money.up(cost * part / fields.units())
     remote_cost = None
     if row is not None:
-        remote_cost = row.rate if fields.type in PER_ORDER else row.rate * fields.units() / 1000
+        remote_cost = row.rate if fields.type in PER_ORDER else row.rate * (part or fields.units()) / 1000
     return Next(
         panel=choice.panel,
         remote_service=choice.remote_service,
-        cost=choice.cost,
+        cost=cost,
         remote_cost=remote_cost,
         settle_s=300 if panel is None else panel.rules.settle_s,
+        part=part,
     )
+
+
+def partial(fields: OrderFields, units: int | None) -> OrderFields:
+    """The fields that order `units` of what others order; None = all of it."""
+    return fields if units is None else msgspec.structs.replace(fields, quantity=units)
 
 
 def bounded(fields: OrderFields, rules: Rules) -> OrderFields:
@@ -118,9 +164,11 @@ def _decided(  # noqa: PLR0917 - what a decision goes by
     offers = catalog.offers(service, 0.0 if now is None else now)
     if now is None:
         offers = [replace(offer, closed=True, ramp=1.0, stopped="", score=1.0, funds=None) for offer in offers]
+    divisible = service.type in DIVISIBLE and getattr(fields, "runs", None) is None
     wanted = Wanted(
         fields=fields,
         charge=charge,
+        parts=service.split if divisible else 1,
         refill=service.refill,
         cancel=service.cancel,
         min_margin=service.min_margin,

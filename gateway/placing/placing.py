@@ -3,8 +3,9 @@
 An order is written before anything is sent: order, hold and attempt *sending* in one transaction. The task that buys
 is not owned by the customer's request. Each attempt ends accepted, refused, not sent or unknown; unknown is the
 default, is never sent again and never refunded by itself. Failover follows *not sent* and the refusals that
-`gateway.failover` names, until one deadline. What becomes of an unknown attempt later, and of an order's rest, comes
-back here through `go_on`: it is bought like the first time.
+`gateway.failover` names, until one deadline. What becomes of an unknown attempt later, of an order's rest or next part,
+and of one that waited, comes back here through `go_on`: it is bought like the first time. An order that only our money
+at the panels keeps from being bought waits, where the rules let it.
 
 An order that could not be sent within `send_s` of its intent is not sent any more: whoever was paused for so long, by
 a debugger or a sleeping machine, may find that another process has taken over.
@@ -24,11 +25,11 @@ from gateway.errors import Busy, GatewayError, NotEnoughFunds, Refused, RequestI
 from gateway.evidence import trace
 from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, Fail, NewPlacement, Next, Outcome
+from gateway.ledger.records import Accepted, Fail, NewPlacement, Next, Outcome, Wait
 from gateway.ledger.spill import Spill
 from gateway.metrics import Metrics
 from gateway.panels import Panel
-from gateway.placing.choosing import following
+from gateway.placing.choosing import Left, following, partial
 from gateway.placing.outcomes import Sending, evidence, outcome_of, word
 from gateway.routing import Choice
 from gateway.rules.model import Feature
@@ -52,24 +53,26 @@ class Purchase:
     Attributes:
         placed: the order's id, once it is written; or why it was not.
         refusal: what the customer is told, once every panel said no.
-        deadline: no further panel is asked after this moment of the clock.
     """
 
-    def __init__(self, new: NewPlacement, fields: OrderFields, choices: tuple[Choice, ...], deadline: float) -> None:
+    def __init__(self, new: NewPlacement, round: "Round") -> None:
         self.new = new
-        self.fields = fields
-        self.choices = choices
-        self.deadline = deadline
+        self.round = round
         self.placed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.refusal: GatewayError | None = None
 
 
-class _Round(msgspec.Struct, frozen=True):
-    """What is to be bought where: the choices, best first; no further one is asked after `deadline` of the clock."""
+class Round(msgspec.Struct, frozen=True):
+    """What is to be bought where: the choices, best first; no further one is asked after `deadline` of the clock.
+
+    `wait_s`: how long it waits afterwards; `dry_wait_s`: where one of them says no for want of our money.
+    """
 
     fields: OrderFields
     choices: tuple[Choice, ...]
     deadline: float
+    wait_s: int = 0
+    dry_wait_s: int = 0
 
 
 class Placing:
@@ -119,10 +122,17 @@ class Placing:
             raise purchase.refusal
         return order
 
-    def go_on(self, order: int, attempt: int, fields: OrderFields, choices: tuple[Choice, ...]) -> None:
-        """Buy an order, or its rest, whose next attempt was written just now: at the first of the choices, and on."""
-        if not self._stopped:  # else it is found *sending* at the next start, and is unknown
-            self._begun(self._buy(order, attempt, _Round(fields, choices, self._clock() + self._send_s)))
+    async def go_on(self, order: int, attempt: int, fields: OrderFields, left: Left, *, timeout_s: float = 0) -> None:
+        """Buy an order, or its rest, whose next attempt was written just now: at the first of the choices, and on.
+
+        Goes on by itself after `timeout_s`.
+        """
+        if self._stopped:  # it is found *sending* at the next start, and is unknown
+            return
+        round = Round(fields, left.choices, self._clock() + self._send_s, left.wait_s, left.dry_wait_s)
+        task = self._begun(self._buy(order, attempt, round))
+        if timeout_s:
+            await asyncio.wait({task}, timeout=timeout_s)
 
     def _begun(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.create_task(work, name="place")
@@ -183,16 +193,20 @@ class Placing:
         else:
             purchase.placed.set_result(placed.order)
             if placed.attempt is not None:
-                round = _Round(purchase.fields, purchase.choices, purchase.deadline)
-                purchase.refusal = await self._buy(placed.order, placed.attempt, round, until)
+                purchase.refusal = await self._buy(placed.order, placed.attempt, purchase.round, until)
+            elif isinstance(purchase.new.first, Wait):
+                _log.info("wait", order=placed.order, why=purchase.new.first.why)
 
-    async def _buy(self, order: int, attempt: int, round: _Round, until: float | None = None) -> GatewayError | None:
+    async def _buy(self, order: int, attempt: int, round: Round, until: float | None = None) -> GatewayError | None:
         """Ask the choices, best first, until one takes the order, one may have, or none is left: then, why."""
+        wait_s = round.wait_s
         for position, choice in enumerate(round.choices):
             by = self._uptime() + self._send_s if until is None else until
-            sending = Sending(order, attempt, choice, round.fields, by)
+            sending = Sending(order, attempt, choice, partial(round.fields, choice.part), by)
             outcome, error = await self._try(sending)
-            then = None if error is None else self._then(error, round, position)
+            if isinstance(error, errors.Refused) and error.reason is Reason.FUNDS:
+                wait_s = round.dry_wait_s
+            then = None if error is None else self._then(error, round, position, wait_s)
             next_attempt = await self._settled(sending, outcome, then)
             if next_attempt is None:
                 return failover.refusal(error) if error and isinstance(then, Fail) else None
@@ -233,16 +247,22 @@ class Placing:
             return "it could not be sent in time"
         return self._may_send()
 
-    def _then(self, error: ProviderError, round: _Round, position: int) -> Next | Fail | None:
+    def _then(self, error: ProviderError, round: Round, position: int, wait_s: int) -> Next | Fail | Wait | None:
         """What follows an attempt that bought nothing; None where that is not certain."""
         if not failover.bought_nothing(error):
             return None
-        left = round.choices[position + 1 :]
-        if failover.may_go_on(error) and left and self._clock() < round.deadline:
-            return following(self._catalog, left[0], round.fields)
-        return Fail(why=error.what)
+        others = round.choices[position + 1 :]
+        if not failover.may_go_on(error):
+            return Fail(why=error.what)
+        if others and self._clock() < round.deadline:
+            return following(self._catalog, others[0], round.fields)
+        return self.wait(wait_s, error.what) if wait_s else Fail(why=error.what)
 
-    async def _settled(self, sending: Sending, outcome: Outcome, then: Next | Fail | None) -> int | None:
+    def wait(self, wait_s: int, why: str) -> Wait:
+        """Wait for `wait_s` from now."""
+        return Wait(until_ms=self._catalog.now_ms() + wait_s * 1000, why=why)
+
+    async def _settled(self, sending: Sending, outcome: Outcome, then: Next | Fail | Wait | None) -> int | None:
         """Write the outcome in a task of its own, which a stop that cuts this one waits for all the same."""
         name = f"settle order {sending.order} attempt {sending.attempt}: {word(outcome)}"
         task = asyncio.create_task(self._settle(sending, outcome, then), name=name)
@@ -250,7 +270,7 @@ class Placing:
         task.add_done_callback(self._writing.discard)
         return await asyncio.shield(task)
 
-    async def _settle(self, sending: Sending, outcome: Outcome, then: Next | Fail | None) -> int | None:
+    async def _settle(self, sending: Sending, outcome: Outcome, then: Next | Fail | Wait | None) -> int | None:
         """Write the outcome, however long the ledger takes; an id once read is not let go of."""
         pause_s = _AGAIN_S
         kept = _Kept(self._spill, sending, outcome)

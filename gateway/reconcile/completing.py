@@ -1,22 +1,22 @@
-"""The rest of an order that its panel ended early: bought at the next offer, where the rules say so.
+"""What is left of an order when a panel is done with it: the next part, or the rest of one that ended early.
 
-One order outside, several attempts inside. The customer pays what was agreed and no more: a rest goes only where its
-share of the charge carries it.
+One order outside, several attempts inside. The customer pays what was agreed and no more: what is left goes only where
+its share of the charge carries it. A next part that nobody can take now is tried for as long as the rules let an order
+wait; a rest is bought where they say so, now or never.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
 
-from gateway.catalog import Catalog
+from gateway.catalog import Catalog, Service
 from gateway.ledger.life import Try, rest_of
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Due, LedgerBusy, LedgerError, Order
-from gateway.money import amount, steps
-from gateway.placing import Placing, choices_left, following, resized
-from providers.base import FINISHED, Status
+from gateway.ledger.records import Attempt, Due, LedgerBusy, LedgerError
+from gateway.placing import Placing, avoided, following, left, resized
+from providers.base import FINISHED, OrderStatus, Status
 from providers.service_types import Subscriptions
 
 _log = structlog.get_logger()
@@ -32,51 +32,60 @@ class Completing:
         placing: Placing,
         *,
         clock: Callable[[], float] = time.monotonic,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
         self._placing = placing
         self._clock = clock
+        self._now_ms = now_ms
 
     async def passed_on(self, one: Due, status: Status, next_ms: int | None) -> bool:
-        """Whether the rest of an order that its panel ended is being made elsewhere from now on."""
+        """Whether what is left of an order that its panel is done with is being made from now on."""
         order = await self._ledger.order(one.order)
         if order is None or order.status in FINISHED or order.type in _NEVER or not order.units:
             return False
-        account = await self._ledger.account_of(order.id)
-        complete, panels = self._wanted(order, account)
-        if not complete or await self._ledger.wished(order.id, "cancel") is not None:
-            return False
         attempts = await self._ledger.attempts(order.id)
-        tried = {attempt.panel for attempt in attempts}
-        took = [attempt for attempt in attempts if attempt.id == one.attempt]
-        bought = sum(attempt.remote_id is not None for attempt in attempts)
-        if not took or took[0].passed_on or bought >= panels:
+        took = next((attempt for attempt in attempts if attempt.id == one.attempt), None)
+        if took is None or took.passed_on:
             return False
-        rest = rest_of(Try(id=one.attempt, panel=took[0].panel, units=took[0].units), status)
+        rest = rest_of(Try(id=took.id, panel=took.panel, units=took.units, later=took.later), status)
         fields = resized(order, rest)
         if rest <= 0 or fields is None:
             return False
-        charge = amount(steps(order.charge) * rest // order.units)
-        choices = choices_left(self._catalog, order, fields, charge, account=account, without=tried, now=self._clock())
-        if not choices:
+        account = await self._ledger.account_of(order.id)
+        service = self._catalog.sold_to(account, order.service)
+        made = took.id if status.status is OrderStatus.COMPLETED else None
+        if await self._ledger.wished(order.id, "cancel") is not None:
+            if made is not None:
+                await self._ledger.give_up(order.id, "a cancel was asked for", attempt=took.id, status=status)
             return False
+        if made is None and (service is None or not _completes(service, attempts)):
+            return False
+        without = avoided(attempts, made=made)
+        now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
+        if not now.choices:
+            since_ms = self._now_ms() if one.ended_ms is None else one.ended_ms
+            wait_s = self._catalog.rules.wait_s if service is None else service.wait_s
+            if made is not None and self._now_ms() - since_ms >= wait_s * 1000:
+                why = "nobody can take the next part"
+                await self._ledger.give_up(order.id, why, attempt=took.id, status=status)
+                _log.warning("complete", order=order.id, was=took.panel, rest=rest, outcome="given_up", why=why)
+            return False
+        first = following(self._catalog, now.choices[0], fields)
         try:
-            attempt = await self._ledger.pass_on(
-                one.attempt, status, following(self._catalog, choices[0], fields), next_ms=next_ms
-            )
+            attempt = await self._ledger.pass_on(took.id, status, first, next_ms=next_ms)
         except LedgerBusy:
             raise
         except LedgerError as error:
             _log.warning("complete", order=order.id, outcome="not_passed_on", why=str(error))
             return False
-        _log.info("complete", order=order.id, was=took[0].panel, rest=rest, now=choices[0].panel)
-        self._placing.go_on(order.id, attempt, fields, choices)
+        _log.info("complete", order=order.id, was=took.panel, rest=rest, now=first.panel, part=first.part)
+        await self._placing.go_on(order.id, attempt, fields, now)
         return True
 
-    def _wanted(self, order: Order, account: str) -> tuple[bool, int]:
-        """Whether the rules want a rest bought elsewhere, and at how many panels an order may be bought at most."""
-        service = self._catalog.sold_to(account, order.service)
-        if service is not None:
-            return service.complete, service.complete_panels
-        return self._catalog.rules.complete, self._catalog.rules.complete_panels
+
+def _completes(service: Service, attempts: Sequence[Attempt]) -> bool:
+    """Whether the rules have a rest bought elsewhere, and at one panel more."""
+    panels = {attempt.panel for attempt in attempts if attempt.remote_id is not None}
+    return service.complete and len(panels) < service.complete_panels

@@ -21,12 +21,11 @@ from gateway.evidence.verdicts import NotPlaced, Placed, Untracked, Verdict
 from gateway.ledger import records
 from gateway.ledger.learned import Learned, Reading
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, LedgerError, Next, Outcome, Suspicion
+from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, LedgerError, Next, Outcome, Suspicion, Wait
 from gateway.metrics import Metrics
 from gateway.panels import Panel
-from gateway.placing import Placing, choices_left, following, resized
+from gateway.placing import Left, Placing, avoided, following, left, resized
 from gateway.reconcile.reading import Readings, Spoiled
-from gateway.routing import Choice
 from gateway.rules.model import Feature, Tells
 from providers.base import BATCH, Status
 from providers.errors import ProviderError, Reason
@@ -301,27 +300,23 @@ class Looking:
     async def settle(self, panel: Panel, one: Suspicion, outcome: Outcome, *, elsewhere: bool = True) -> bool:
         """Write what became of a suspect, and buy its order at the next offer if it was not placed; whether it held."""
         attempt = one.attempt
-        then: Next | Fail | None = None
-        choices: tuple[Choice, ...] = ()
+        then: Next | Fail | Wait | None = None
+        now = Left()
         fields = None
         if isinstance(outcome, records.NotPlaced):
             order = await self._ledger.order(attempt.order)
             if order is None:
                 return False
-            fields = resized(order, attempt.units)
+            fields = resized(order, attempt.units + attempt.later)
             if fields is not None and elsewhere and await self._ledger.wished(order.id, "cancel") is None:
-                tried = {known.panel for known in await self._ledger.attempts(order.id)}
-                share = order.charge if attempt.units == order.units else order.charge * attempt.units / order.units
-                choices = choices_left(
-                    self._catalog,
-                    order,
-                    fields,
-                    share,
-                    account=await self._ledger.account_of(order.id),
-                    without=tried,
-                    now=self._clock(),
-                )
-            then = following(self._catalog, choices[0], fields) if choices and fields else Fail(why="not placed")
+                account = await self._ledger.account_of(order.id)
+                without = avoided(await self._ledger.attempts(order.id))
+                now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
+            if now.choices and fields is not None:
+                then = following(self._catalog, now.choices[0], fields)
+            else:
+                why = "not placed"
+                then = self._placing.wait(now.wait_s, why) if now.wait_s else Fail(why=why)
         try:
             next_attempt = await self._ledger.settle(attempt.id, outcome, then)
         except (LedgerError, ValueError) as error:
@@ -331,7 +326,7 @@ class Looking:
         self._metrics.verdicts.labels(panel.name, word).inc()
         _log.info("look", order=attempt.order, attempt=attempt.id, panel=panel.name, outcome=word)
         if next_attempt is not None and fields is not None:
-            self._placing.go_on(attempt.order, next_attempt, fields, choices)
+            await self._placing.go_on(attempt.order, next_attempt, fields, now)
         return True
 
     @staticmethod

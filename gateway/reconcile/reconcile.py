@@ -20,6 +20,7 @@ from gateway.reconcile.looking import Looking
 from gateway.reconcile.reading import Readings
 from gateway.reconcile.refilling import Refilling
 from gateway.reconcile.tracking import Tracking
+from gateway.reconcile.waiting import Waiting
 from gateway.reconcile.wishing import Wishing
 from providers.base import BATCH
 
@@ -48,7 +49,8 @@ class Reconcile:
         self._ledger = ledger
         self._catalog = catalog
         self._idle_s = min(idle_s, status_s)
-        completing = Completing(ledger, catalog, placing, clock=clock)
+        completing = Completing(ledger, catalog, placing, clock=clock, now_ms=now_ms)
+        self._waiting = Waiting(ledger, catalog, placing, metrics, clock=clock, now_ms=now_ms)
         self._tracking = Tracking(ledger, completing, status_s=status_s, clock=clock, now_ms=now_ms)
         readings = Readings(ledger, self._tracking, clock=clock, now_ms=now_ms)
         self._looking = Looking(ledger, catalog, placing, readings, metrics, clock=clock, now_ms=now_ms, uptime=uptime)
@@ -66,6 +68,7 @@ class Reconcile:
                 _log.error("track", panel=name, open_orders=orders, outcome="not_followed", then=then)
         await self.renew()
         self._tasks.append(asyncio.create_task(self._wish(), name="wishes"))
+        self._tasks.append(asyncio.create_task(self._wait(), name="waiting"))
 
     async def renew(self) -> None:
         """Begin to follow the panels that are new in the catalogue. Who is there no more is let go after its turn."""
@@ -111,6 +114,11 @@ class Reconcile:
             if self._followed.keys() != self._catalog.panels.keys():  # the ledger was busy when the rules changed
                 await self._safely("", self.renew)
             await self._safely("", self._told)
+            await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
+
+    async def _wait(self) -> None:
+        while True:
+            await self._safely("", self._waiting.release)
             await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
 
     async def _told(self) -> None:

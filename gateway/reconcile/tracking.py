@@ -117,7 +117,8 @@ class Tracking:
         next_ms = self._next_ms(one, status)
         try:
             early = one.ended_ms is None and status.status in _ENDED_EARLY
-            if not (early and await self._completing.passed_on(one, status, next_ms)):
+            made = one.later > 0 and status.status in FINISHED
+            if not ((early or made) and await self._completing.passed_on(one, status, next_ms)):
                 await self._ledger.observe(one.attempt, status, next_ms=next_ms)
         except LedgerBusy:
             raise
@@ -128,6 +129,8 @@ class Tracking:
 
     def _next_ms(self, one: Due, status: Status) -> int | None:
         now = self._now_ms()
+        if one.later and status.status in FINISHED:  # its next part is not being made yet
+            return now + int(interval_s((now - (one.ended_ms or now)) / 1000, self._status_s) * 1000)
         if one.ended_ms is not None:
             return watch_ms(one.ended_ms, now)
         if status.status in FINISHED:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from operator import itemgetter
 
-from gateway.routing.fitting import CIRCUIT, asked, cost_at
+from gateway.routing.fitting import CIRCUIT, Dry, asked, cost_at, part_of
 from gateway.routing.offers import Choice, Decision, LeftOut, Offer, Wanted
 from gateway.routing.policies import Place, Step, drawn, placed, policy_text
 
@@ -25,12 +25,15 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
     late: list[tuple[Place, Choice]] = []
     ejected: list[tuple[Place, Choice, Offer]] = []
     left_out: list[tuple[int, str, str, str]] = []
+    dry = False
     for offer in offers:
         cost = cost_at(offer, facts)
         if isinstance(cost, str):
-            left_out.append((offer.position, offer.panel, offer.remote_service, cost))
+            dry = dry or isinstance(cost, Dry)
+            left_out.append((offer.position, offer.panel, offer.remote_service, str(cost)))
             continue
-        choice = Choice(offer.panel, offer.remote_service, cost, offer.score, cost * offer.truth)
+        part = None if facts.size <= offer.max else part_of(offer, facts)
+        choice = Choice(offer.panel, offer.remote_service, cost, offer.score, cost * offer.truth, part)
         if not offer.closed:
             ejected.append((place(offer, choice, facts), choice, offer))
         elif offer.ramp < 1 and drawn(offer, facts.seed) >= offer.ramp:
@@ -51,6 +54,7 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
         choices=choices,
         left_out=tuple([LeftOut(panel, service, why) for _, panel, service, why in left_out]),
         panic=panic,
+        dry=dry,
         rules=rules,
     )
 

@@ -8,11 +8,17 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.conditions import Facts, failing
-from gateway.money import STEP, wire
+from gateway.money import STEP, up, wire
 from gateway.routing.offers import Offer, Wanted
 from providers.service_types import PER_ORDER
 
 CIRCUIT: Final = "circuit open: it fails at present"
+
+
+class Dry(str):
+    """Only our money at the panel does not carry it."""
+
+    __slots__ = ()
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -20,6 +26,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         size: units of one run.
+        parts: in how many orders it may be bought, one after the other.
         thousands: how many times a rate is paid.
         most: what a cost may be at most, for the charge to leave the margin.
         seed, link_seed: what chance draws from, for this order and for its link.
@@ -28,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     type: str
     facts: Facts
     size: int
+    parts: int
     thousands: Decimal
     dripfeed: bool
     refill: bool
@@ -49,6 +57,7 @@ def asked(wanted: Wanted) -> Asked:
         type=fields.type,
         facts=replace(wanted.facts, quantity=size, link=fields.link, type=fields.type, charge=wanted.charge),
         size=size,
+        parts=wanted.parts,
         thousands=Decimal(1) if fields.type in PER_ORDER else Decimal(fields.units()) / 1000,
         dripfeed=getattr(fields, "runs", None) is not None,
         refill=wanted.refill,
@@ -76,7 +85,7 @@ def cost_at(offer: Offer, asked: Asked) -> Decimal | str:
         rate is None
         or not offer.listed
         or offer.type != asked.type
-        or not offer.min <= size <= offer.max
+        or not (offer.min <= size <= offer.max or part_of(offer, asked))
         or offer.stopped
         or offer.held
         or offer.condition is not None
@@ -98,8 +107,25 @@ def cost_at(offer: Offer, asked: Asked) -> Decimal | str:
     if offer.stopped:
         return f"takes no orders: {offer.stopped}"
     if offer.funds is not None and offer.funds < cost:
-        return f"would cost {wire(cost)} of {wire(offer.funds)} that we have there"
+        now = cost if size <= offer.max else up(cost * part_of(offer, asked) / size)
+        if offer.funds < now:
+            return Dry(f"would cost {wire(now)} of {wire(offer.funds)} that we have there")
     return cost
+
+
+def part_of(offer: Offer, asked: Asked) -> int:
+    """How much of an order above an offer's max is bought there first; 0 where it takes too many parts, or too small.
+
+    >>> asked_for = lambda size, parts: type("Asked", (), {"size": size, "parts": parts})
+    >>> offer = Offer(panel="alpha", remote_service="1", position=0, min=10, max=1000)
+    >>> [part_of(offer, asked_for(size, 3)) for size in (1001, 2000, 3001)]
+    [501, 1000, 0]
+    """
+    if asked.size <= offer.max or offer.max < 1:
+        return 0
+    parts = -(-asked.size // offer.max)
+    part = -(-asked.size // parts)
+    return part if parts <= asked.parts and asked.size - part * (parts - 1) >= offer.min else 0
 
 
 def _hindrance(offer: Offer, asked: Asked) -> str | None:
@@ -117,8 +143,9 @@ def _hindrance(offer: Offer, asked: Asked) -> str | None:
             return f"does not hold: {clause}"
     if asked.size < offer.min:
         return f"quantity {asked.size} is below its min {offer.min}"
-    if asked.size > offer.max:
-        return f"quantity {asked.size} is above its max {offer.max}"
+    if asked.size > offer.max and not part_of(offer, asked):
+        most = f"{asked.parts} times " if asked.parts > 1 else ""
+        return f"quantity {asked.size} is above {most}its max {offer.max}"
     if asked.dripfeed and offer.dripfeed is False:
         return "drip-feed is not offered there"
     if asked.refill and not offer.refill:

@@ -56,6 +56,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         charge: what the customer pays for it.
+        parts: in how many orders at panels it may be bought, one after the other.
         refill, cancel: whether the customer was promised them.
         min_margin: share of the cost that must be left over, 0.10 = 10 %.
         max_rate: the dearest rate that may be paid, as `Offer.rate`; None = any.
@@ -66,6 +67,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     fields: OrderFields
     charge: Decimal
+    parts: int = 1
     refill: bool = False
     cancel: bool = False
     min_margin: Decimal = Decimal(0)
@@ -85,12 +87,13 @@ class LeftOut(msgspec.Struct, frozen=True, gc=False):
 
 
 class Choice(msgspec.Struct, frozen=True, gc=False):
-    """An offer that can take the order.
+    """An offer that can take the order, or a part of it.
 
     Attributes:
-        cost: what this order would take of us there.
+        cost: what this order would take of us there, as a whole.
         score: health, from 0 to 1.
         effective: the cost corrected by what the route has really delivered; None in what older programs decided.
+        part: how many units are bought there first, where it does not take all at once; None = all.
     """
 
     panel: str
@@ -98,6 +101,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     cost: Decimal
     score: float
     effective: Decimal | None = None
+    part: int | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +110,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         policy: its steps, as people write them.
         panic: every circuit that could take it was open, so that circuits were not heeded.
+        dry: an offer was left out for nothing but our money there.
         rules: version of the rules it was made by; empty where nobody said.
     """
 
@@ -113,4 +118,5 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[Choice, ...]
     left_out: tuple[LeftOut, ...]
     panic: bool = False
+    dry: bool = False
     rules: str = ""

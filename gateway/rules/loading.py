@@ -105,6 +105,8 @@ def _rules(shape: RulesShape, reading: Reading) -> Rules:
         complete=shape.complete,
         complete_panels=shape.complete_panels,
         one_active=shape.one_active,
+        split=shape.split,
+        wait_s=shape.wait_s,
         categories=tuple(
             category(glob, written, ("categories", glob), reading) for glob, written in shape.categories.items()
         ),

@@ -93,6 +93,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         complete: whether the rest of an order that a panel ended early is bought elsewhere.
         complete_panels: how many panels may take part in one order.
         one_active: whether a link may have one order of a service at a time.
+        split: in how many parts, one after the other, an order above a route's max may be bought there.
+        wait_s: how long an order waits that only our money at the panels keeps from being bought; or its next part.
         when: conditions on the order; those of wider scopes hold as well.
     """
 
@@ -105,6 +107,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool | None = None
     complete_panels: int | None = None
     one_active: bool | None = None
+    split: int | None = None
+    wait_s: int | None = None
     when: Condition | None = None
 
 
@@ -202,7 +206,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         currency: what customers see and the ledger keeps.
         exchange: one unit of a currency, in `currency`.
         exchange_buffer: share put on what a panel takes in another currency than ours.
-        policy, margin, min_margin, max_rate, never, complete, complete_panels, one_active: the widest `Scope`.
+        policy, margin, min_margin, max_rate, never, complete, complete_panels, one_active, split, wait_s: the widest
+            `Scope`.
         subscription_posts: how many new posts a subscription without a limit is sold as.
         categories, accounts: narrower scopes; of several categories that match, the later one counts.
         expect: what `check` holds the rules against.
@@ -224,6 +229,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = False
     complete_panels: int = 3
     one_active: bool = False
+    split: int = 1
+    wait_s: int = 21_600
     categories: tuple[Category, ...] = ()
     accounts: dict[str, AccountRules] = {}
     services: dict[int, Service] = {}
@@ -243,6 +250,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
             complete=self.complete,
             complete_panels=self.complete_panels,
             one_active=self.one_active,
+            split=self.split,
+            wait_s=self.wait_s,
         )
 
     def scope(self, category: str, *narrower: Scope) -> Scope:

@@ -13,7 +13,7 @@ Path = tuple[str | int, ...]
 
 _WIDTH: Final = 100  # characters of a line that are shown
 _ALIKE: Final = 0.55  # share of two words that must agree for one to be offered for the other
-_FEW: Final = 20  # words that are still listed when none is alike
+_FEW: Final = 24  # words that are still listed when none is alike
 TELLING: Final = re.compile(r"ke+y|token|secret|pass", re.IGNORECASE)
 """Words that stand before secrets."""
 

@@ -26,6 +26,8 @@ def scope(shape: ScopeShape, path: Path, reading: Reading) -> dict[str, Any]:
         "complete": shape.complete,
         "complete_panels": shape.complete_panels,
         "one_active": shape.one_active,
+        "split": shape.split,
+        "wait_s": shape.wait_s,
         "when": condition(shape.when, (*path, "when"), reading),
     }
 
@@ -36,6 +38,8 @@ def category(glob: str, shape: ScopeShape, path: Path, reading: Reading) -> Cate
 
 def account(shape: AccountShape, path: Path, reading: Reading) -> AccountRules:
     budget = shape.budget
+    if shape.split is not None:
+        reading.mistake((*path, "split"), "belongs to services and categories: all accounts are shown the same max")
     for number, written in enumerate(shape.addresses):
         try:
             ip_network(written)

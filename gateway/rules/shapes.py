@@ -43,6 +43,8 @@ InFlight = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1
 Settle = Annotated[int, Meta(ge=1, le=86_400, description="a number of seconds from 1 to 86400")]
 Unknowns = Annotated[int, Meta(ge=0, le=1_000_000, description="a whole number from 0 to 1000000")]
 Panels = Annotated[int, Meta(ge=1, le=10, description="a whole number from 1 to 10")]
+Parts = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
+Wait = Annotated[int, Meta(ge=0, le=604_800, description="a number of seconds from 0 to 604800")]
 Posts = Annotated[int, Meta(ge=1, le=10_000, description="a whole number from 1 to 10000")]
 RemoteId = Annotated[str | int, Meta(description="a panel's id of a service")]
 ShortRoute = Annotated[str, Meta(pattern=r"^[^/]+/.+$", description="a route, like alpha/101")]
@@ -165,6 +167,8 @@ class ScopeShape(_Shape, frozen=True, kw_only=True):
     complete: bool | None = None
     complete_panels: Panels | None = None
     one_active: bool | None = None
+    split: Parts | None = None
+    wait_s: Wait | None = None
     when: WhenShape | None = None
 
 
@@ -240,6 +244,8 @@ class RulesShape(_Shape, frozen=True, kw_only=True):
     complete: bool = _default(Rules, "complete")
     complete_panels: Panels = _default(Rules, "complete_panels")
     one_active: bool = _default(Rules, "one_active")
+    split: Parts = _default(Rules, "split")
+    wait_s: Wait = _default(Rules, "wait_s")
     categories: dict[Text, ScopeShape] = {}
     accounts: dict[Text, AccountShape] = {}
     services: dict[ServiceId, ServiceShape] = _default(Rules, "services")

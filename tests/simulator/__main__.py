@@ -54,7 +54,7 @@ def report(total: Findings, took_s: float) -> str:
         f"unknown settled    {share(total.settled, total.unknown)} without a person; {total.listed} on the short list",
         *(f"  evidence {kind:10}{share(*pair)}" for kind, pair in sorted(total.by_evidence.items())),
         f"verdicts           {dict(total.verdicts)}",
-        f"rests elsewhere    {total.passed_on}",
+        f"rests elsewhere    {total.passed_on}; orders that waited {total.waited}, bought in parts {total.parts}",
         f"alike, the other way round: {total.swapped}; taken, canceled, given back unseen: {total.void}",
         *(f"  left unknown     {count:6} {why}" for why, count in total.reasons.most_common(60)),
     ]

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Attempt, AttemptState, Order
-from providers.base import FINISHED
+from providers.base import FINISHED, OrderStatus
 from providers.sandbox import Entry, Sandbox
 
 _NEVER = frozenset({AttemptState.NOT_PLACED, AttemptState.NOT_SENT, AttemptState.REFUSED})
@@ -23,6 +23,7 @@ class Findings(msgspec.Struct):
         unknown: attempts that were ever unknown; `settled` without a person, `listed` still on the short list.
         void: orders found not placed that their panel had taken, canceled and given back whole.
         swapped: ids of orders that could not be told apart, given the other way round.
+        waited, parts: orders that ever waited, or were bought in parts.
     """
 
     orders: int = 0
@@ -35,6 +36,8 @@ class Findings(msgspec.Struct):
     swapped: int = 0
     passed_on: int = 0
     void: int = 0
+    waited: int = 0
+    parts: int = 0
     by_evidence: dict[str, list[int]] = msgspec.field(default_factory=dict)
     verdicts: Counter[str] = msgspec.field(default_factory=Counter)
     reasons: Counter[str] = msgspec.field(default_factory=Counter)
@@ -52,6 +55,8 @@ class Findings(msgspec.Struct):
             "swapped",
             "passed_on",
             "void",
+            "waited",
+            "parts",
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for kind, (settled, unknown) in other.by_evidence.items():
@@ -63,8 +68,13 @@ class Findings(msgspec.Struct):
         self.wrong += other.wrong
 
 
-async def judged(ledger: Ledger, sandboxes: Sequence[Sandbox], given: Mapping[str, int]) -> Findings:
-    """Compare, after all has come to rest. `given`: the id that each link's customer was answered."""
+async def judged(
+    ledger: Ledger, sandboxes: Sequence[Sandbox], given: Mapping[str, int], *, now: float | None
+) -> Findings:
+    """Compare, after all has come to rest. `given`: the id that each link's customer was answered.
+
+    `now`: what panels delivered by then is counted, unless people at the panels have changed it by hand.
+    """
     found = Findings()
     bought = _bought(sandboxes)
     everything = await ledger.list_orders(limit=10**6)
@@ -78,7 +88,11 @@ async def judged(ledger: Ledger, sandboxes: Sequence[Sandbox], given: Mapping[st
     found.orders = len(everything)
     for order in everything:
         theirs = bought.get(order.link, {}) if orders[order.link].id == order.id else {}
-        await _order(ledger, order, theirs, sandboxes, found)
+        made = await _order(ledger, order, theirs, sandboxes, found)
+        if now is not None and order.status is OrderStatus.COMPLETED:
+            delivered = sum(_delivered(panel, entry, sandboxes, now) for panel, entry in made)
+            if delivered != order.units:
+                found.wrong.append(f"order {order.id}: completed, and {delivered} of {order.units} were delivered")
     totals, replay = await ledger.totals(), await ledger.replayed()
     found.wrong += [*totals.wrong, *replay.wrong]
     if totals.sum != 0:
@@ -112,12 +126,12 @@ def _bought(sandboxes: Sequence[Sandbox]) -> Mapping[str, Mapping[str, Sequence[
     return bought
 
 
-def _void(one: Attempt, entries: Sequence[Entry], sandboxes: Sequence[Sandbox]) -> bool:
+def _void(one: Attempt, entry: Entry, sandboxes: Sequence[Sandbox]) -> bool:
     """The panel had canceled it and given all of it back before it was judged: as good as never bought."""
     [box] = [box for box in sandboxes if box.name == one.panel]
-    if one.state is not AttemptState.NOT_PLACED or len(entries) != 1 or one.settled_ms is None:
+    if one.state is not AttemptState.NOT_PLACED or one.settled_ms is None:
         return False
-    order = box.orders[entries[0].remote_id]
+    order = box.orders[entry.remote_id]
     return order.refunded == order.taken and order.plan.ends <= one.settled_ms / 1000
 
 
@@ -127,22 +141,26 @@ async def _order(
     bought: Mapping[str, Sequence[Entry]],
     sandboxes: Sequence[Sandbox],
     found: Findings,
-) -> None:
+) -> Sequence[tuple[str, Entry]]:
+    """What the panels made of it, after it was held against what the ledger says."""
     attempts = await ledger.attempts(order.id)
-    by_panel = {one.panel: one for one in attempts}
-    void = [panel for panel in bought if panel in by_panel and _void(by_panel[panel], bought[panel], sandboxes)]
-    found.void += len(void)
-    bought = {panel: entries for panel, entries in bought.items() if panel not in void}
+    made: dict[int, Entry] = {}
     for panel, entries in bought.items():
-        if len(entries) > 1:
-            found.wrong.append(f"duplicate: order {order.id} was bought {len(entries)} times at {panel}")
-        if panel not in by_panel:
+        there = [one for one in attempts if one.panel == panel]
+        if not there:
             found.wrong.append(f"order {order.id} was bought at {panel}, where it has no attempt")
-    if sum(panel in by_panel and not by_panel[panel].passed_on for panel in bought) > 1:
+        for entry in entries:
+            one = _attempt_of(entry, [one for one in there if one.id not in made])
+            if one is None:
+                found.wrong.append(f"duplicate: order {order.id} was bought {len(entries)} times at {panel}")
+            elif _void(one, entry, sandboxes):
+                found.void += 1
+            else:
+                made[one.id] = entry
+    if sum(one.id in made and not one.passed_on for one in attempts) > 1:
         found.wrong.append(f"duplicate: order {order.id} was bought at {', '.join(bought)}")
     for one in attempts:
-        entry = next(iter(bought.get(one.panel, ())), None)
-        _attempt(order, one, entry, found)
+        _attempt(order, one, made.get(one.id), found)
     events = await ledger.events(order.id)
     doubted = {event.attempt for event in events if event.what in {"unknown", "recovered"}}
     for one in attempts:
@@ -155,7 +173,24 @@ async def _order(
             if not settled:
                 found.reasons[re.sub(r"[0-9.]{2,}", "N", one.why)[:230]] += 1
         found.passed_on += one.passed_on
-    _money(order, attempts, bought, found)
+    waits = bool(await ledger.waiting_of([order.id]))
+    found.waited += any(event.what == "waiting" for event in events)
+    found.parts += any(one.later for one in attempts)
+    _money(order, attempts, bool(made) or waits, found)
+    return [(one.panel, made[one.id]) for one in attempts if one.id in made]
+
+
+def _delivered(panel: str, entry: Entry, sandboxes: Sequence[Sandbox], now: float) -> int:
+    [box] = [box for box in sandboxes if box.name == panel]
+    order = box.orders[entry.remote_id]
+    return order.units - order.state(now).remains
+
+
+def _attempt_of(entry: Entry, attempts: Sequence[Attempt]) -> Attempt | None:
+    """Which of the attempts at its panel a purchase was: by its id, else the last one written before it."""
+    named = [one for one in attempts if one.remote_id == str(entry.remote_id)]
+    before = [one for one in attempts if one.created_ms <= entry.time * 1000]
+    return named[0] if named else before[-1] if before else None
 
 
 def _attempt(order: Order, one: Attempt, entry: Entry | None, found: Findings) -> None:
@@ -173,9 +208,10 @@ def _attempt(order: Order, one: Attempt, entry: Entry | None, found: Findings) -
             found.wrong.append(f"{who}: {entry.fields['quantity']} were bought where {one.units} were due")
 
 
-def _money(order: Order, attempts: Sequence[Attempt], bought: Mapping[str, Sequence[Entry]], found: Findings) -> None:
+def _money(order: Order, attempts: Sequence[Attempt], due: bool, found: Findings) -> None:
+    """`due`: somebody made it, or it waits to be made."""
     live = [one for one in attempts if one.state in {AttemptState.UNKNOWN, AttemptState.SENDING}]
     if order.status in FINISHED and live:
         found.wrong.append(f"order {order.id}: {order.status} with an outcome open")
-    if not live and not bought and order.charge != Decimal(0):
+    if not live and not due and order.charge != Decimal(0):
         found.wrong.append(f"order {order.id}: nobody made it, and it costs {order.charge}")

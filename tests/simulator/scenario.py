@@ -29,6 +29,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         share: of adds that meet trouble.
         crashes: ledger commits after which the process dies, counted from its start; one for each life but the last.
         stirs: how often something happens at a panel that no order of ours explains.
+        topups: how often a panel is topped up with a little; 0 = there is money enough from the first.
+        most: the max of each panel's services; orders are larger, and bought in parts, where it is small.
     """
 
     seed: int
@@ -43,11 +45,14 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     decimals: tuple[int, ...]
     crowds: tuple[int, ...]
     rest_s: float
+    topups: int
+    most: tuple[int, ...]
 
 
 def scenario(seed: int, orders: int, rest_s: float = REST_S, trouble: float = 1.0) -> Scenario:
     """The world of a seed; `trouble` times the usual share of the calls that go wrong."""
     luck = random.Random(f"scenario {seed}")
+    more = random.Random(f"more {seed}")
     kind: Kind = luck.choice(("both", "both", "both", "balance", "balance", "learning", "coarse", "stirred", "storm"))
     return Scenario(
         seed=seed,
@@ -62,6 +67,8 @@ def scenario(seed: int, orders: int, rest_s: float = REST_S, trouble: float = 1.
         decimals=tuple(2 if kind == "coarse" else luck.choice((5, 5, 4)) for _ in PANELS),
         rest_s=rest_s,
         crowds=tuple(luck.choice((0, 1, 3)) for _ in PANELS),
+        topups=more.choice((0, 0, 0, 0, 6)),
+        most=tuple(more.choice((900, 2500)) for _ in PANELS) if more.random() < 0.25 else (100_000,) * len(PANELS),
     )
 
 
@@ -78,13 +85,13 @@ def boxes(drawn: Scenario, clock: object) -> list[Sandbox]:
                     "category": "C",
                     "rate": str(Decimal("0.9") + Decimal(number) / 7 + Decimal(service) / 3)[:8],
                     "min": 10,
-                    "max": 100_000,
+                    "max": drawn.most[number],
                     "refill": True,
                     "cancel": True,
                 }
                 for service in SERVICES
             ],
-            balance=Decimal(10**6),
+            balance=Decimal(5) if drawn.topups else Decimal(10**6),
             seed=drawn.seed * 10 + number,
             clock=clock,  # type: ignore[arg-type]
             tempo=Tempo(pending=(2, 60), work=(60, 1800)),
@@ -114,4 +121,4 @@ def rules(drawn: Scenario) -> Rules:
         number: Service(routes=tuple(Route(panel=name, service=str(number)) for name in PANELS), rate=Decimal(9))
         for number in SERVICES
     }
-    return Rules(panels=panels, services=services, complete=drawn.complete)
+    return Rules(panels=panels, services=services, complete=drawn.complete, split=6, wait_s=3600)

@@ -116,7 +116,7 @@ class Stage:
 
     async def _start(self) -> None:
         self.panels = {name: await self._panel(name) for name in self.boxes}
-        self.catalog = Catalog(self.rules, self.panels, self.ledger, None, clock=self._loop.time)  # type: ignore[arg-type]
+        self.catalog = Catalog(self.rules, self.panels, self.ledger, None, clock=self._loop.time, now_ms=self._now_ms)  # type: ignore[arg-type]
         lists = {name: Listed(panel.rows, Decimal(1)) for name, panel in self.panels.items()}
         services = written(self.rules, lists).services
         self.catalog._view = _View(services, {service.id: service for service in services}, ())

@@ -30,6 +30,8 @@ def test_nothing_is_bought_twice_or_lost_or_judged_wrong(first: int) -> None:
     assert total.faults * 20 >= total.adds, "so little trouble proves little"
     assert total.unknown > 0
     assert total.crashes > 0
+    assert total.waited > 0
+    assert total.parts > 0
 
 
 def test_unknown_outcomes_end_without_a_person() -> None:

@@ -99,6 +99,9 @@ class World:
             at += self.luck.uniform(200, 400)
             self.due.append((at, f"https://x.example/late/{drawn.seed}/{number}", 1, self.luck.randrange(10, 5000)))
         self.stirs = sorted(self.luck.uniform(FIRST_S + 400, self.calm) for _ in range(drawn.stirs))
+        self.payer = random.Random(f"payer {drawn.seed}")
+        ends = self.calm + drawn.rest_s / 2
+        self.topups = sorted(self.payer.uniform(FIRST_S + 400, ends) for _ in range(drawn.topups))
 
     def _now(self) -> float:
         return self.network.now()
@@ -209,7 +212,8 @@ class World:
 
     def _catalog(self, panels: dict[str, Panel], ledger: SQLLedger, loop: VirtualLoop) -> Catalog:
         """The real one, its lists given once: catalogues are another test's business."""
-        catalog = Catalog(self.rules, panels, ledger, None, clock=loop.time)  # type: ignore[arg-type]
+        now_ms = lambda: int(loop.time() * 1000)  # noqa: E731
+        catalog = Catalog(self.rules, panels, ledger, None, clock=loop.time, now_ms=now_ms)  # type: ignore[arg-type]
         services = written(
             self.rules, {name: Listed(panel.rows, Decimal(1)) for name, panel in panels.items()}
         ).services
@@ -226,9 +230,13 @@ class World:
 
         for _, wanted in list(self.asking.values()):  # the gateway died: they ask again
             begun(wanted, self.deaf.uniform(1, 60))
-        while self.due or self.stirs:
-            times = [*(due[0] for due in self.due[:1]), *self.stirs[:1]]
+        while self.due or self.stirs or self.topups:
+            times = [*(due[0] for due in self.due[:1]), *self.stirs[:1], *self.topups[:1]]
             await asyncio.sleep(max(min(times) - loop.time(), 0))
+            if self.topups and self.topups[0] <= loop.time():
+                self.topups.pop(0)
+                self.payer.choice(self.boxes).balance += self.payer.choice((Decimal(10), Decimal(25)))
+                continue
             if self.stirs and self.stirs[0] <= loop.time():
                 self.stirs.pop(0)
                 self._stir()
@@ -284,4 +292,5 @@ class World:
         self.network.now = lambda: self.now + 1
         self.network.arrive()
         ledger = SQLLedger(Inline(self.db, crashes=lambda: False, is_busy=lambda: False), lambda: int(self.now * 1000))
-        return await judged(ledger, self.boxes, self.given)
+        now = None if self.drawn.stirs else self.now
+        return await judged(ledger, self.boxes, self.given, now=now)

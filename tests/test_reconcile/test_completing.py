@@ -138,7 +138,9 @@ def test_a_rest_that_nobody_takes_is_given_back() -> None:
         assert (await stage.attempts(order))[1] == ("b", AttemptState.REFUSED)
         assert of_customer(done) == (OrderStatus.PARTIAL, 400, done.charge * 400 / 1000)
 
-    played(scene, Stage(complete=True))
+    stage = Stage(complete=True)
+    stage.rules = msgspec.structs.replace(stage.rules, wait_s=0)
+    played(scene, stage)
 
 
 def test_a_rest_whose_outcome_is_unknown_is_given_back_only_when_it_is_known() -> None:

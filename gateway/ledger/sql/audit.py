@@ -33,7 +33,9 @@ _REFUNDED = "SELECT id, charge, refunded FROM orders WHERE refunded < 0 OR refun
 _STATES = """
     SELECT o.id, o.status, a.state FROM orders AS o LEFT JOIN attempt AS a ON a.order_id = o.id AND
     (a.state IN ('sending', 'unknown', 'untracked') OR (a.state = 'accepted' AND a.passed_on = 0))
-    WHERE (a.state IS NULL AND o.status NOT IN ('Canceled', 'Partial'))
+    LEFT JOIN waiting AS w ON w.order_id = o.id
+    WHERE (a.state IS NULL AND o.status NOT IN ('Canceled', 'Partial') AND w.order_id IS NULL)
+       OR (w.order_id IS NOT NULL AND (a.state IS NOT NULL OR o.status NOT IN ('Pending', 'In progress')))
        OR (a.state IN ('sending', 'unknown') AND o.status NOT IN ('Pending', 'In progress', 'Canceled'))
     ORDER BY o.id LIMIT ?"""
 _SOLD = """

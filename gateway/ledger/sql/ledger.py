@@ -20,6 +20,8 @@ from gateway.ledger.records import (
     Recent,
     Refill,
     Suspicion,
+    Wait,
+    Waiting,
     Wish,
 )
 from gateway.ledger.reports import Recovery, Replay, RowChange, RulesFile, Totals
@@ -39,6 +41,7 @@ from gateway.ledger.sql import (
     rules,
     suspects,
     tracking,
+    waiting,
     wishes,
 )
 from gateway.ledger.sql import changes as rows
@@ -140,8 +143,23 @@ class SQLLedger:
     async def heard(self, account: int, request: bytes, fingerprint: bytes) -> int | None:
         return await self._database.read(requests.heard(account, request, fingerprint, self._now_ms()))
 
-    async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | None = None) -> int | None:
+    async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | Wait | None = None) -> int | None:
         return await self._database.write(orders.settle(attempt, outcome, then, self._epoch, self._now_ms()))
+
+    async def waiting(self, *, after: int = 0, limit: int = 100) -> Sequence[Waiting]:
+        return await self._database.read(waiting.after(after, limit))
+
+    async def waiting_of(self, orders: Sequence[int]) -> Sequence[Waiting]:
+        return await self._database.read(waiting.of_orders(orders))
+
+    async def waiting_count(self) -> int:
+        return await self._database.read(waiting.count())
+
+    async def send(self, order: int, first: Next) -> int:
+        return await self._database.write(orders.send_waiting(order, first, self._epoch, self._now_ms()))
+
+    async def give_up(self, order: int, why: str, *, attempt: int | None = None, status: Status | None = None) -> None:
+        await self._database.write(orders.give_up(order, why, attempt, status, self._now_ms()))
 
     async def recover(self) -> Recovery:
         recovery = await self._database.write(orders.recover(self._now_ms()))

@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.ledger import life
 from gateway.ledger.delivery import Unclear
-from gateway.ledger.life import BOUGHT, Begun, GivenBack, Recovered, Settled
+from gateway.ledger.life import BOUGHT, Begun, GivenBack, GivenUp, Life, Recovered, Sent, Settled, Try, Word
 from gateway.ledger.records import (
     Accepted,
     AttemptState,
@@ -17,13 +17,14 @@ from gateway.ledger.records import (
     Placed,
     Refused,
     RemoteIdTaken,
+    Wait,
     WrongState,
 )
 from gateway.ledger.reports import Recovery
-from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests, spending
+from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests, spending, waiting
 from gateway.ledger.sql.work import Taken, Work, json
 from gateway.money import steps
-from providers.base import FINISHED
+from providers.base import FINISHED, Status
 
 _ORDER = """
     INSERT INTO orders (id, account, service, type, link, fields, quantity, units, charge, remains, refill, cancel,
@@ -36,9 +37,9 @@ _IS_ACTIVE = """
     ON CONFLICT (link, service) DO UPDATE SET order_id = excluded.order_id"""
 _ENDED: Final = frozenset(status.value for status in FINISHED)
 _ATTEMPT = """
-    INSERT INTO attempt (id, order_id, panel, remote_service, state, units, cost, remote_cost, floor, epoch, created_ms,
-                         settle_ms)
-    VALUES (?, ?, ?, ?, 'sending', ?, ?, ?, (SELECT highest FROM panel WHERE name = ?), ?, ?, ?)"""
+    INSERT INTO attempt (id, order_id, panel, remote_service, state, units, later, cost, remote_cost, floor, epoch,
+                         created_ms, settle_ms)
+    VALUES (?, ?, ?, ?, 'sending', ?, ?, ?, ?, (SELECT highest FROM panel WHERE name = ?), ?, ?, ?)"""
 _END = """
     UPDATE attempt SET state = ?, remote_id = ?, remote_charge = ?, taken = ?, reason = ?, settled_ms = ?, next_ms = ?
     WHERE id = ?"""
@@ -73,30 +74,67 @@ def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
     )
     if new.request is not None:
         yield from requests.keep(new.account, new.request, new.fingerprint, order, now_ms)
-    attempt = yield from lives.next_attempt()
+    first = new.first
+    attempt = None if isinstance(first, Wait) else (yield from lives.next_attempt())
     word = Begun(
         type=new.type,
         quantity=new.quantity,
         units=new.units,
         charge=new.charge,
         attempt=attempt,
-        panel=new.first.panel,
+        panel="" if isinstance(first, Wait) else first.panel,
+        part=None if isinstance(first, Wait) else first.part,
     )
-    yield from send(order, attempt, new.units, new.first, epoch, now_ms, word)
+    if isinstance(first, Wait):
+        yield from waiting.begin(order, first, now_ms, word)
+    elif attempt is not None:
+        yield from send(order, life.begun(word).tries[-1], first, epoch, now_ms, word)
     return Placed(order, attempt)
 
 
 def send(  # noqa: PLR0917 - the columns of its row
-    order: int, attempt: int, units: int, offer: Next, epoch: int, now_ms: int, word: Begun | None = None
+    order: int, one: Try, offer: Next, epoch: int, now_ms: int, word: Word | None = None
 ) -> Work[None]:
     """An attempt *sending*, and the line of history that says so."""
     cost = None if offer.remote_cost is None else str(offer.remote_cost)
-    where = (attempt, order, offer.panel, offer.remote_service, units, steps(offer.cost), cost, offer.panel)
-    yield _ATTEMPT, (*where, epoch, now_ms, now_ms + offer.settle_s * 1000)
-    yield from events.append(order, attempt, "sending", json({"panel": offer.panel}), now_ms, word)
+    where = (one.id, order, offer.panel, offer.remote_service, one.units, one.later, steps(offer.cost), cost)
+    yield _ATTEMPT, (*where, offer.panel, epoch, now_ms, now_ms + offer.settle_s * 1000)
+    yield from events.append(order, one.id, "sending", json({"panel": offer.panel}), now_ms, word)
 
 
-def settle(attempt: int, outcome: Outcome, then: Next | Fail | None, epoch: int, now_ms: int) -> Work[int | None]:
+def send_waiting(order: int, offer: Next, epoch: int, now_ms: int) -> Work[int]:
+    """The next attempt of an order that waits."""
+    kept = yield from lives.of_order(order)
+    yield from meta.may_send(order, epoch)
+    attempt = yield from lives.next_attempt()
+    word = Sent(following=attempt, panel=offer.panel, part=offer.part)
+    after = _clear(life.after(kept.life, word), f"order {order}")
+    yield from waiting.end(order)
+    yield from lives.change(kept, after, now_ms)
+    yield from send(order, after.tries[-1], offer, epoch, now_ms, word)
+    return attempt
+
+
+def give_up(order: int, why: str, attempt: int | None, told: Status | None, now_ms: int) -> Work[None]:
+    kept = yield from lives.of_order(order)
+    word = GivenUp(attempt=attempt, status=told)
+    after = _clear(life.after(kept.life, word), f"order {order}")
+    yield from waiting.end(order)
+    yield from lives.change(kept, after, now_ms)
+    yield from events.append(order, attempt, "given_up", json({"why": why}), now_ms, word)
+    if not after.sold:
+        yield from requests.forget(order)
+
+
+def _clear(after: Life | Unclear, who: str) -> Life:
+    if isinstance(after, Unclear):
+        raise WrongState(f"{who}: {after.why}")
+    return after
+
+
+def settle(
+    attempt: int, outcome: Outcome, then: Next | Fail | Wait | None, epoch: int, now_ms: int
+) -> Work[int | None]:
     kept = yield from lives.of_attempt(attempt)
     following = None
     if isinstance(then, Next):
@@ -108,16 +146,18 @@ def settle(attempt: int, outcome: Outcome, then: Next | Fail | None, epoch: int,
         following=following,
         panel=then.panel if isinstance(then, Next) else "",
         fail=then if isinstance(then, Fail) else None,
+        waits=isinstance(then, Wait),
+        part=then.part if isinstance(then, Next) else None,
     )
-    after = life.after(kept.life, word)
-    if isinstance(after, Unclear):
-        raise WrongState(f"attempt {attempt}: {after.why}")
+    after = _clear(life.after(kept.life, word), f"attempt {attempt}")
     state = life.state_of(outcome)
     yield from _end(attempt, state, kept.attempt(attempt).state, outcome, now_ms)
     yield from lives.change(kept, after, now_ms)
     yield from events.append(kept.order, attempt, state.value, outcome.evidence, now_ms, word)
-    if isinstance(then, Next) and following is not None:
-        yield from send(kept.order, following, kept.attempt(attempt).units, then, epoch, now_ms)
+    if isinstance(then, Next):
+        yield from send(kept.order, after.tries[-1], then, epoch, now_ms)
+    elif isinstance(then, Wait):
+        yield from waiting.begin(kept.order, then, now_ms)
     elif isinstance(then, Fail):
         if not after.sold:
             yield from requests.forget(kept.order)
@@ -142,9 +182,7 @@ def recover(now_ms: int) -> Work[Recovery]:
 def give_back(order: int, back: Decimal, *, ends: bool, evidence: str, now_ms: int) -> Work[None]:
     kept = yield from lives.of_order(order)
     word = GivenBack(amount=back, ends=ends)
-    after = life.after(kept.life, word)
-    if isinstance(after, Unclear):
-        raise WrongState(f"order {order}: {after.why}")
+    after = _clear(life.after(kept.life, word), f"order {order}")
     yield from lives.change(kept, after, now_ms)
     yield from events.append(order, None, "given_back", evidence, now_ms, word)
 

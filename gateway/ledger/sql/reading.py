@@ -19,8 +19,8 @@ ORDER: Final = """
 ATTEMPT: Final = """
     SELECT a.id, a.order_id, a.panel, a.remote_service, a.state, a.units, a.cost, a.remote_cost, a.remote_id,
            a.remote_charge, a.taken, a.floor, a.epoch, a.passed_on, a.duplicate_seen, a.reason, a.looks, a.why,
-           a.created_ms, a.settle_ms, a.settled_ms, a.next_ms"""
-ATTEMPT_COLUMNS: Final = 22
+           a.created_ms, a.settle_ms, a.settled_ms, a.next_ms, a.later"""
+ATTEMPT_COLUMNS: Final = 23
 _ON_THE_LIST: Final = """
     o.id IN (SELECT order_id FROM attempt WHERE settled_ms IS NULL AND state = 'unknown'
              UNION ALL SELECT order_id FROM attempt WHERE state = 'untracked')"""
@@ -153,6 +153,7 @@ def read_attempt(row: Row) -> Attempt:
         settle_ms=row[19],
         settled_ms=row[20],
         next_ms=row[21],
+        later=row[22],
     )
 
 

@@ -25,6 +25,10 @@ _FORGET_READINGS = "DELETE FROM reading"
 _FORGET_PANELS = "UPDATE panel SET highest = NULL, rising = 0, foreign_answers = NULL, proven = 0"
 _FORGET_FLOORS = "UPDATE attempt SET floor = NULL, why = ? WHERE state = 'unknown' OR state = 'untracked'"
 _DROP_WISHES = "UPDATE wish SET done_ms = ? WHERE what = 'failover' AND done_ms IS NULL"
+_HOLD_WAITING = "UPDATE waiting SET until_ms = NULL, why = ?"
+_TELL_WAITING = """
+    INSERT INTO event (order_id, attempt, at_ms, what, evidence)
+    SELECT order_id, NULL, ?, 'restored', '{}' FROM waiting ORDER BY order_id"""
 _TELL = """
     INSERT INTO event (order_id, attempt, at_ms, what, evidence)
     SELECT a.order_id, a.id, ?, 'restored', '{}' FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
@@ -80,7 +84,9 @@ def reopen(replaced: Given | None, now_ms: int) -> Work[Reopened]:
     yield _FORGET_PANELS, ()
     yield _FORGET_FLOORS, (WHY,)
     yield _DROP_WISHES, (now_ms,)
+    yield _HOLD_WAITING, (WHY,)
     yield _TELL, (now_ms,)
+    yield _TELL_WAITING, (now_ms,)
     [(unknown,)] = yield _OPEN, ()
     [(followed,)] = yield _FOLLOWED, ()
     return Reopened(unknown=unknown, followed=followed)

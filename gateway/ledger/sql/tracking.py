@@ -19,7 +19,8 @@ _LIVE = "SELECT order_id, id, panel, remote_id FROM attempt WHERE state = 'accep
 _LIVE += AMONG
 _DUE: Final = """
     SELECT a.id, a.order_id, a.remote_id, a.remote_service, o.type, a.created_ms, a.ended_ms, u.seconds,
-           a.remote_cost
+           a.remote_cost,
+           CASE WHEN a.passed_on = 1 OR o.status IN ('Completed', 'Partial', 'Canceled') THEN 0 ELSE a.later END
     FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
     LEFT JOIN delivered AS u ON u.panel = a.panel AND u.remote_service = a.remote_service
     WHERE a.panel = ? AND a.state = 'accepted' AND """
@@ -100,7 +101,7 @@ def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
     kept = yield from lives.of_attempt(attempt)
     yield from meta.may_send(kept.order, epoch)
     next_attempt = yield from lives.next_attempt()
-    word = PassedOn(attempt=attempt, status=told, following=next_attempt, panel=following.panel)
+    word = PassedOn(attempt=attempt, status=told, following=next_attempt, panel=following.panel, part=following.part)
     after = life.after(kept.life, word)
     if isinstance(after, Unclear):
         raise WrongState(f"attempt {attempt}: {after.why}")
@@ -109,10 +110,12 @@ def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
     yield _PASSED_ON, (attempt,)
     yield from lives.change(kept, after, now_ms)
     yield from events.append(kept.order, attempt, "passed_on", _evidence(told, None, None), now_ms, word)
-    then = msgspec.structs.replace(_then(spent, one.units, told), ended_ms=now_ms)
+    ended_ms = now_ms if spent.ended_ms is None else spent.ended_ms
+    then = msgspec.structs.replace(_then(spent, one.units, told), ended_ms=ended_ms)
     yield from _write(attempt, spent, then, next_ms)
-    yield from delivered.ended(spent.panel, spent.remote_service, _end(then, one.units, told, now_ms), now_ms)
-    yield from orders.send(kept.order, next_attempt, after.tries[-1].units, following, epoch, now_ms)
+    if spent.ended_ms is None:
+        yield from delivered.ended(spent.panel, spent.remote_service, _end(then, one.units, told, now_ms), now_ms)
+    yield from orders.send(kept.order, after.tries[-1], following, epoch, now_ms)
     return next_attempt
 
 
@@ -126,7 +129,7 @@ def _ended(one: Try, after: Life, told: Status, spent: _Spent, now_ms: int) -> i
     """When the order ended at its panel: now, if this is the first that is heard of it."""
     if spent.ended_ms is not None:
         return spent.ended_ms
-    ended = told.status in FINISHED if one.passed_on else after.status in FINISHED
+    ended = told.status in FINISHED if one.passed_on or one.later else after.status in FINISHED
     return now_ms if ended else None
 
 
@@ -198,7 +201,7 @@ def _text(value: Decimal | None) -> str | None:
 
 
 def _read_due(row: Row) -> Due:
-    attempt, order, remote_id, remote_service, type, created_ms, ended_ms, usual_s, remote_cost = row
+    attempt, order, remote_id, remote_service, type, created_ms, ended_ms, usual_s, remote_cost, later = row
     return Due(
         attempt=attempt,
         order=order,
@@ -209,4 +212,5 @@ def _read_due(row: Row) -> Due:
         ended_ms=ended_ms,
         usual_s=int(usual_s) if usual_s else None,
         remote_cost=_decimal(remote_cost),
+        later=later,
     )

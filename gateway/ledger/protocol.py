@@ -178,10 +178,13 @@ class Ledger(Memory, Protocol):
         account: int | None = None,
         status: OrderStatus | None = None,
         unknown: bool = False,
+        waiting: bool = False,
         before: int | None = None,
         limit: int = 50,
     ) -> Sequence[Order]:
-        """Newest first; `unknown` = only those of the short list: outcome unknown, or bought under an id not known."""
+        """Newest first; `unknown` = only those of the short list: outcome unknown, or bought under an id not known;
+        `waiting` = only those that nobody can take yet.
+        """
         ...
 
     async def attempts(self, order: int) -> Sequence[Attempt]: ...

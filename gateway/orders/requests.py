@@ -192,14 +192,16 @@ class Requests:
     async def cancel(self, account: Account, ids: Sequence[int]) -> Mapping[int, str | None]:
         """Keep the wish, and tell the panels; None = requested. Only a later status says that it came to pass.
 
-        A panel that cannot be asked now, or is not known yet to have the order, is told of it later.
+        A panel that cannot be asked now, or is not known yet to have the order, is told of it later. What nobody makes
+        yet can be canceled whatever its service promises.
         """
         orders = await self._ledger.orders(account.id, ids)
+        waiting = {one.order for one in await self._ledger.waiting_of(list(orders)) if one.until_ms is not None}
         answers: dict[int, str | None] = {}
         asked: dict[int, _Canceling] = {}
         able = []
         for order in orders.values():
-            if not order.cancel or order.status in FINISHED:
+            if order.status in FINISHED or not (order.cancel or order.id in waiting):
                 answers[order.id] = _NO_CANCEL
             else:
                 able.append(order)

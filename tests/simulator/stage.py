@@ -4,7 +4,7 @@ import asyncio
 import gc
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -60,7 +60,14 @@ class Stage:
     """Open while a scene is played. Panel "a" is cheaper than "b"; `panel` are rules of both."""
 
     def __init__(
-        self, *, complete: bool = False, decimals: int = 5, crowd: int = 0, idle_s: float = 5.0, **panel: Any
+        self,
+        *,
+        complete: bool = False,
+        decimals: int = 5,
+        crowd: int = 0,
+        idle_s: float = 5.0,
+        most: Sequence[int] = (100_000, 100_000),
+        **panel: Any,
     ) -> None:
         self.network = Script()
         self.idle_s = idle_s
@@ -70,7 +77,7 @@ class Stage:
             name: Sandbox(
                 name,
                 key="panel-key",
-                catalogue=[{**row, "rate": str(Decimal(rate) + int(str(row["service"])))} for row in rows],
+                catalogue=[{**row, "rate": str(Decimal(rate) + int(str(row["service"]))), "max": max} for row in rows],
                 balance=Decimal(10_000),
                 clock=self._now,
                 tempo=Tempo(pending=(600, 600), work=(10**7, 10**7)),
@@ -78,7 +85,7 @@ class Stage:
                 crowd=crowd,
                 decimals=decimals,
             )
-            for name, rate in (("a", "0.91"), ("b", "1.37"))
+            for name, rate, max in (("a", "0.91", most[0]), ("b", "1.37", most[1]))
         }
         one = PanelRules(url="http://127.0.0.1:1/api/v2", key="panel-key", private=True, **panel)
         services = {

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from gateway.__main__ import panelmux
 from gateway.cli.failure import Exit
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, NewPlacement, Next, Untracked
+from gateway.ledger.records import Accepted, NewPlacement, Next, Untracked, Wait
 from providers.base import OrderStatus, Status
 from tests.test_cli.shell import Shell, Site, placed
 
@@ -341,3 +341,53 @@ def test_a_failover_is_left_to_the_gateway(shell: Shell) -> None:
     [wish] = shell.keep(lambda opened: opened.wishes())
     assert (wish.order, wish.what, wish.reason) == (order, "failover", "support says they have no such order")
     assert wish.by.startswith("operator ")
+
+
+def test_orders_that_wait_are_listed_shown_and_given_up(shell: Shell) -> None:
+    async def work(opened: Ledger) -> tuple[int, int]:
+        other = await placed(opened)
+        account = await opened.account("shop")
+        assert account is not None
+        wait = Wait(until_ms=1_900_000_000_000, why="our money at the panels does not carry it")
+        new = NewPlacement(
+            account=account.id,
+            service=1,
+            type="Default",
+            link="https://x.example/waits",
+            fields='{"link": "https://x.example/waits", "quantity": 500}',
+            quantity=500,
+            units=500,
+            charge=Decimal("0.75"),
+            refill=False,
+            cancel=False,
+            decision='{"policy":"cheapest","choices":[],"left_out":[]}',
+            first=wait,
+        )
+        return other, (await opened.place(new)).order
+
+    other, order = shell.keep(work)
+    (line,) = shell.json("order", "list", "--waiting")
+    assert (line["id"], line["waiting"], line["waits_until"][:10]) == (order, True, "2030-03-17")
+    assert line["why"] == "our money at the panels does not carry it"
+    listed = shell.run("order", "list", "--waiting")
+    assert "https://x.example/waits" in listed.stdout
+    assert "1 orders, 0.75 of charges" in listed.stderr
+    assert "Pending (waiting)" in shell.run("order", "list").stdout
+    assert shell.run("order", "list", "--waiting", "--unknown").exit_code == Exit.MISUSE
+    assert [line["waiting"] for line in shell.json("order", "list", "--unknown")] == [False]
+
+    shown = shell.run("order", "show", str(order))
+    assert "500 units wait until somebody can take them, or until 2030-03-17" in shown.stderr
+    assert shell.json("order", "show", str(order))["waiting"] == 500
+    assert shell.json("order", "show", str(other))["waiting"] == 0
+
+    refund = ("order", "resolve", str(order), "--refund", "--reason", "the shop asked")
+    looked = shell.run(*refund, "--dry-run")
+    assert f"order {order} waits, and nobody has it: 0.75 goes back to the account" in looked.stderr
+    assert shell.json("order", "list", "--waiting") != []
+    resolved = shell.json(*refund, "--yes")
+    assert (resolved["outcome"], resolved["attempt"], resolved["refunded"]) == ("given up", None, "0.75")
+    assert shell.json("order", "list", "--waiting") == []
+    assert shell.run("order", "list", "--waiting").stderr == "none\n"
+    assert "the shop asked" in shell.run("order", "show", str(order)).stdout
+    assert shell.run("ledger", "check").exit_code == 0

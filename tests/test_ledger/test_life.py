@@ -7,7 +7,19 @@ import pytest
 
 from gateway.ledger import life
 from gateway.ledger.delivery import Unclear
-from gateway.ledger.life import Begun, GivenBack, Life, Observed, PassedOn, Recovered, Settled, Try, Word
+from gateway.ledger.life import (
+    Begun,
+    GivenBack,
+    GivenUp,
+    Life,
+    Observed,
+    PassedOn,
+    Recovered,
+    Sent,
+    Settled,
+    Try,
+    Word,
+)
 from gateway.ledger.records import (
     Accepted,
     AttemptState,
@@ -265,3 +277,118 @@ def test_people_give_back_what_was_sold_and_no_more() -> None:
         with pytest.raises(WrongState, match="cannot be given back"):
             life.after(whole, GivenBack(amount=amount))
     assert changed(whole, Observed(attempt=1, status=status(OrderStatus.COMPLETED))) == whole
+
+
+# Orders that wait, and parts.
+
+
+def waits() -> Life:
+    return life.begun(Begun(type="Default", quantity=100, units=100, charge=CHARGE, attempt=None, panel=""))
+
+
+def first_part(part: int = 60) -> Life:
+    begun = Begun(type="Default", quantity=100, units=100, charge=CHARGE, attempt=1, panel="alpha", part=part)
+    return changed(life.begun(begun), settled(Accepted(remote_id="r1")))
+
+
+COMPLETED = status(OrderStatus.COMPLETED, remains=0)
+
+
+def test_an_order_that_waits_holds_its_charge_and_is_sent_later() -> None:
+    before = waits()
+    assert (before.waits, before.live, before.held, before.remains) == (100, None, CHARGE, 100)
+    sent = changed(before, Sent(following=1, panel="beta"))
+    assert sent.tries == (Try(id=1, panel="beta", units=100),)
+    assert sent.waits == 0
+    again = changed(sent, Settled(attempt=1, outcome=Refused(reason="funds"), waits=True))
+    assert (again.waits, again.held, again.status) == (100, CHARGE, OrderStatus.PENDING)
+    parted = changed(again, Sent(following=2, panel="beta", part=70))
+    assert parted.tries[-1] == Try(id=2, panel="beta", units=70, later=30)
+
+
+def test_an_order_that_is_given_up_while_it_waits_costs_nothing() -> None:
+    gone = changed(waits(), GivenUp())
+    assert (gone.status, gone.charge, gone.waits) == (OrderStatus.CANCELED, Decimal(0), 0)
+    for word in (GivenUp(), Sent(following=1, panel="beta")):
+        with pytest.raises(WrongState):
+            life.after(gone, word)
+
+
+@pytest.mark.parametrize("was", [SENDING, UNKNOWN, ACCEPTED, UNTRACKED])
+def test_what_somebody_may_have_is_neither_sent_nor_given_up(was: AttemptState) -> None:
+    before = changed(order(), *WAYS[was])
+    for word in (GivenUp(), Sent(following=2, panel="beta"), GivenUp(attempt=1, status=COMPLETED)):
+        with pytest.raises(WrongState):
+            life.after(before, word)
+
+
+def test_what_waits_is_one_of_three_things_that_may_follow() -> None:
+    for more in ({"fail": FAIL}, {"following": 2, "panel": "beta"}):
+        with pytest.raises(ValueError, match="what follows"):
+            life.after(order(), Settled(attempt=1, outcome=NotSent(), waits=True, **more))
+    with pytest.raises(ValueError, match="what follows"):
+        life.after(order(), Settled(attempt=1, outcome=Unknown(), waits=True))
+
+
+@pytest.mark.parametrize("part", [0, 101, -1])
+def test_a_part_is_a_part_of_what_is_due(part: int) -> None:
+    with pytest.raises(ValueError, match="of 100 units"):
+        life.after(waits(), Sent(following=1, panel="beta", part=part))
+
+
+@pytest.mark.parametrize(
+    ("told", "seen", "remains", "refunded"),
+    [
+        (status(OrderStatus.PENDING, remains=60), OrderStatus.PENDING, 100, "0"),
+        (status(OrderStatus.IN_PROGRESS, remains=25), OrderStatus.IN_PROGRESS, 65, "0"),
+        (status(OrderStatus.IN_PROGRESS), OrderStatus.IN_PROGRESS, 100, "0"),
+        (COMPLETED, OrderStatus.IN_PROGRESS, 40, "0"),
+        (status(OrderStatus.PARTIAL, remains=20), OrderStatus.PARTIAL, 60, "0.3"),
+        (status(OrderStatus.CANCELED), OrderStatus.CANCELED, 100, "0.5"),
+        (status(OrderStatus.CANCELED, remains=20), OrderStatus.CANCELED, 60, "0.3"),
+    ],
+)
+def test_what_is_said_of_the_first_part_is_told_of_the_whole(
+    told: Status, seen: OrderStatus, remains: int, refunded: str
+) -> None:
+    after = changed(first_part(), Observed(attempt=1, status=told))
+    assert (after.status, after.remains, after.refunded) == (seen, remains, Decimal(refunded))
+
+
+def test_the_last_part_completes_the_order_and_one_that_is_canceled_gives_back_its_own() -> None:
+    on = PassedOn(attempt=1, status=COMPLETED, following=2, panel="alpha")
+    second = changed(first_part(), on, Settled(attempt=2, outcome=Accepted(remote_id="r2")))
+    assert (second.status, second.remains, second.tries[1].units) == (OrderStatus.IN_PROGRESS, 40, 40)
+    done = changed(second, Observed(attempt=2, status=COMPLETED))
+    assert (done.status, done.remains, done.refunded) == (OrderStatus.COMPLETED, 0, Decimal(0))
+    gone = changed(second, Observed(attempt=2, status=status(OrderStatus.CANCELED)))
+    assert (gone.status, gone.remains, gone.refunded) == (OrderStatus.PARTIAL, 40, Decimal("0.2"))
+
+
+def test_a_part_that_left_something_is_made_with_what_comes_later() -> None:
+    on = PassedOn(attempt=1, status=status(OrderStatus.PARTIAL, remains=10), following=2, panel="beta", part=30)
+    after = changed(first_part(), on)
+    assert after.tries[1] == Try(id=2, panel="beta", units=30, later=20)
+    assert after.remains == 50
+
+
+def test_a_next_part_that_is_given_up_gives_back_what_it_would_have_cost() -> None:
+    after = changed(first_part(), GivenUp(attempt=1, status=COMPLETED))
+    assert (after.status, after.remains, after.refunded) == (OrderStatus.PARTIAL, 40, Decimal("0.2"))
+    assert changed(after, Observed(attempt=1, status=COMPLETED)) == after
+    less = changed(after, Observed(attempt=1, status=status(OrderStatus.PARTIAL, remains=20)))
+    assert less.refunded == Decimal("0.3")
+    for word in (
+        GivenUp(attempt=1, status=COMPLETED),
+        PassedOn(attempt=1, status=COMPLETED, following=2, panel="beta"),
+    ):
+        with pytest.raises(WrongState):
+            life.after(after, word)
+
+
+def test_a_next_part_that_waits_and_is_given_up_gives_back_its_own() -> None:
+    on = PassedOn(attempt=1, status=COMPLETED, following=2, panel="beta")
+    waiting = changed(first_part(), on, Settled(attempt=2, outcome=Refused(reason="funds"), waits=True))
+    assert (waiting.waits, waiting.status) == (40, OrderStatus.IN_PROGRESS)
+    gone = changed(waiting, GivenUp())
+    assert (gone.status, gone.remains, gone.refunded) == (OrderStatus.PARTIAL, 40, Decimal("0.2"))

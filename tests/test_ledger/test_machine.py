@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -22,6 +23,7 @@ from gateway.ledger.records import (
     RemoteIdTaken,
     Unknown,
     Untracked,
+    Wait,
     WrongState,
 )
 from gateway.money import amount, steps
@@ -30,6 +32,7 @@ from tests.test_ledger.conftest import LEDGERS
 from tests.test_ledger.samples import Clock, placement, sent, told
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of random name is made in it; nothing here asks what outlives a power cut
+OFFER: dict[str, Any] = {"panel": "alpha", "remote_service": "1", "cost": amount(1)}
 FINISHED = {OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED}
 
 
@@ -44,6 +47,7 @@ class _Order:
     panel: str
     remains: int
     part: int
+    later: int = 0
     state: str = "sending"
     sold: bool = False
     status: OrderStatus = OrderStatus.PENDING
@@ -60,10 +64,14 @@ class _Order:
     def see(self, status: OrderStatus | None, remains: int | None) -> None:
         if status is None or (self.status is OrderStatus.CANCELED and status is not OrderStatus.CANCELED):
             return
-        if self.part < self.units:  # another panel made the beginning
+        if self.part < self.units:  # another attempt makes the beginning, or the end
             remains = None if remains is None else max(0, min(remains, self.part))
+            begun = self.part + self.later < self.units
             if status is OrderStatus.CANCELED:
-                status, remains = OrderStatus.PARTIAL, remains or self.part
+                status, remains = OrderStatus.PARTIAL if begun else status, remains or self.part
+            elif status is OrderStatus.COMPLETED and self.later:
+                status, remains = OrderStatus.IN_PROGRESS, 0
+            remains = None if remains is None else remains + self.later
         if remains is not None:
             remains = max(0, min(remains, self.units))
         back = 0
@@ -93,10 +101,11 @@ class _Order:
         if not self.sold:
             self.status, self.charge = OrderStatus.CANCELED, 0
             return
-        self.remains = self.part
-        whole = self.part == self.units
+        rest = self.part + self.later
+        self.remains = rest
+        whole = rest == self.units
         self.status = OrderStatus.CANCELED if whole else OrderStatus.PARTIAL
-        self.refunded = max(self.refunded, self.charge if whole else self._worth(self.part))
+        self.refunded = max(self.refunded, self.charge if whole else self._worth(rest))
 
     def _worth(self, units: int) -> int:
         return self.charge * units // self.units
@@ -151,6 +160,61 @@ class Machine(RuleBasedStateMachine):
         self.available[account] -= charge
         self.orders[placed.order] = _Order(account, charge, units, sent(placed), "alpha", units, units)
 
+    @rule(charge=st.integers(0, 40), units=st.integers(2, 7), part=st.integers(0, 6))
+    def begin(self, charge: int, units: int, part: int) -> None:
+        """One that waits (`part` 0), or is bought in parts."""
+        owner = self.runner.run(self.ledger.accounts())[0]  # by name: house, without limit
+        first = Wait(until_ms=1, why="dry") if not part else Next(**OFFER, part=min(part, units))
+        placed = self.runner.run(self.ledger.place(placement(owner, charge=amount(charge), units=units, first=first)))
+        self.available[2] -= charge
+        order = self.orders[placed.order] = _Order(2, charge, units, placed.attempt or 0, "alpha", units, units)
+        order.state = "sending" if part else "waiting"
+        if part:
+            order.part = min(part, units)
+            order.later = units - order.part
+
+    @precondition(lambda self: self.orders)
+    @rule(which=st.integers(0, 99), part=st.integers(0, 6))
+    def send(self, which: int, part: int) -> None:
+        order = self._pick(which, "waiting")
+        rest = order.part + order.later
+        following = Next(**OFFER, part=min(part, rest) or None)
+        call = self.ledger.send(self._id(order), following)
+        if order.state != "waiting":
+            with pytest.raises(WrongState):
+                self.runner.run(call)
+            return
+        order.attempt, order.panel, order.state = self.runner.run(call), "alpha", "sending"
+        order.part = min(part, rest) or rest
+        order.later = rest - order.part
+
+    @precondition(lambda self: self.orders)
+    @rule(which=st.integers(0, 99))
+    def give_up(self, which: int) -> None:
+        order = self._pick(which, "waiting")
+        call = self.ledger.give_up(self._id(order), "tired")
+        if order.state != "waiting":
+            with pytest.raises(WrongState):
+                self.runner.run(call)
+            return
+        self.runner.run(call)
+        self._nobody(order)
+
+    @precondition(lambda self: self.orders)
+    @rule(which=st.integers(0, 99))
+    def give_up_the_next_part(self, which: int) -> None:
+        order = self._pick(which, "accepted")
+        done = told(OrderStatus.COMPLETED, remains=0)
+        call = self.ledger.give_up(self._id(order), "tired", attempt=order.attempt, status=done)
+        if order.state != "accepted" or order.status in FINISHED or not order.later:
+            with pytest.raises(WrongState):
+                self.runner.run(call)
+            return
+        self.runner.run(call)
+        order.part, part, later = 0, order.part, order.later
+        self._nobody(order)
+        order.part, order.later, order.state = part, later, "accepted"
+
     @rule(charge=st.integers(0, 40), units=st.integers(1, 7), remote_id=st.sampled_from("abcdefghij"))
     def buy(self, charge: int, units: int, remote_id: str) -> None:
         self.place(2, charge, units)
@@ -193,11 +257,15 @@ class Machine(RuleBasedStateMachine):
     @rule(
         which=st.integers(0, 99),
         outcome=st.sampled_from([Refused(reason="link"), NotSent(), NotPlaced()]),
-        more=st.booleans(),
+        more=st.sampled_from(["goes on", "waits", "fails"]),
     )
-    def refuse(self, which: int, outcome: Refused | NotSent | NotPlaced, more: bool) -> None:
+    def refuse(self, which: int, outcome: Refused | NotSent | NotPlaced, more: str) -> None:
         order = self._pick(which, "open")
-        then = Next(panel="beta", remote_service="1", cost=amount(1)) if more else Fail(why="none left")
+        then: Next | Wait | Fail = {  # type: ignore[assignment]
+            "goes on": Next(panel="beta", remote_service="1", cost=amount(1)),
+            "waits": Wait(until_ms=1, why="dry"),
+            "fails": Fail(why="none left"),
+        }[more]
         if not order.open or (isinstance(outcome, NotPlaced) and order.state == "sending"):
             with pytest.raises(WrongState):
                 self.runner.run(self.ledger.settle(order.attempt, outcome, then))
@@ -205,7 +273,13 @@ class Machine(RuleBasedStateMachine):
         following = self.runner.run(self.ledger.settle(order.attempt, outcome, then))
         if following is not None:
             order.attempt, order.panel, order.state = following, "beta", "sending"
-            return
+            order.part, order.later = order.part + order.later, 0
+        elif more == "waits":
+            order.state = "waiting"
+        else:
+            self._nobody(order)
+
+    def _nobody(self, order: _Order) -> None:
         before, held = order.refunded, order.held
         order.nobody()
         self.available[order.account] += held + order.refunded - before
@@ -231,27 +305,32 @@ class Machine(RuleBasedStateMachine):
         self.runner.run(call)
 
     @precondition(lambda self: self.orders)
-    @rule(which=st.integers(0, 99), remains=st.integers(0, 9), canceled=st.booleans())
-    def pass_on(self, which: int, remains: int, canceled: bool) -> None:
+    @rule(
+        which=st.integers(0, 99),
+        remains=st.integers(0, 9),
+        status=st.sampled_from(sorted(FINISHED)),
+        part=st.integers(0, 6),
+    )
+    def pass_on(self, which: int, remains: int, status: OrderStatus, part: int) -> None:
         order = self._pick(which, "accepted")
-        status = OrderStatus.CANCELED if canceled else OrderStatus.PARTIAL
-        rest = remains if 0 < remains <= order.part else order.part if canceled else 0
-        following = Next(panel="beta", remote_service="1", cost=amount(1))
+        rest = remains if 0 < remains <= order.part else order.part if status is OrderStatus.CANCELED else 0
+        rest = order.later if status is OrderStatus.COMPLETED else rest + order.later if rest else 0
+        following = Next(panel="beta", remote_service="1", cost=amount(1), part=min(part, rest) or None)
         call = self.ledger.pass_on(order.attempt, told(status, remains=remains), following, next_ms=None)
         if order.state != "accepted" or order.status in FINISHED or not rest:
             with pytest.raises(WrongState):
                 self.runner.run(call)
             return
         order.attempt, order.panel, order.state = self.runner.run(call), "beta", "sending"
-        order.part = order.remains = rest
+        order.part = min(part, rest) or rest
+        order.later, order.remains = rest - order.part, rest
         order.status = OrderStatus.IN_PROGRESS
 
     @precondition(lambda self: self.orders)
     @rule(which=st.integers(0, 99), back=st.integers(0, 40), ends=st.booleans())
     def give_back(self, which: int, back: int, ends: bool) -> None:
         order = self._pick(which, "sold")
-        id = next(id for id, one in self.orders.items() if one is order)
-        call = self.ledger.give_back(id, amount(back), ends=ends, evidence="{}")
+        call = self.ledger.give_back(self._id(order), amount(back), ends=ends, evidence="{}")
         if not order.sold or order.refunded + back > order.charge or (ends and order.refunded + back < order.charge):
             with pytest.raises(WrongState):
                 self.runner.run(call)
@@ -262,6 +341,10 @@ class Machine(RuleBasedStateMachine):
         self.sales -= back
         if ends:
             order.status = OrderStatus.CANCELED
+            order.state = "failed" if order.state == "waiting" else order.state
+
+    def _id(self, order: _Order) -> int:
+        return next(id for id, one in self.orders.items() if one is order)
 
     def _settle(self, order: _Order, outcome: Unknown | Untracked) -> None:
         self.runner.run(self.ledger.settle(order.attempt, outcome))
@@ -292,6 +375,8 @@ class Machine(RuleBasedStateMachine):
         for account, available in self.available.items():
             held = sum(o.held for o in self.orders.values() if o.account == account)
             assert (books.get(f"available:{account}", 0), books.get(f"held:{account}", 0)) == (available, held)
+        waiting = {one.order: one.units for one in self.runner.run(self.ledger.waiting())}
+        assert waiting == {id: one.part + one.later for id, one in self.orders.items() if one.state == "waiting"}
         for listed in self.runner.run(self.ledger.list_orders(limit=1000)):
             order = self.orders[listed.id]
             assert (listed.status, listed.remains) == (order.status, order.remains)

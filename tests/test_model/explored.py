@@ -1,4 +1,5 @@
-"""One order, two panels, at most two attempts; a crash and a late delivery at every step. All states, no sampling.
+"""One order, whole or in two parts, two panels, at most two attempts; it may wait for money; a crash and a late
+delivery at every step. All states, no sampling.
 
 What the gateway does with the ledger are the real functions: `life.begun`, `life.after`, `failover.following` over the
 errors that providers raise. The world around it is modelled: letters fly, arrive late or never, panels act or refuse,
@@ -15,7 +16,7 @@ import msgspec
 from gateway import failover
 from gateway.ledger import life
 from gateway.ledger.delivery import Unclear
-from gateway.ledger.life import Begun, Life, Observed, PassedOn, Recovered, Settled, Word, rest_of
+from gateway.ledger.life import Begun, GivenUp, Life, Observed, PassedOn, Recovered, Sent, Settled, Word, rest_of
 from gateway.ledger.records import (
     Accepted,
     AttemptState,
@@ -33,6 +34,7 @@ from providers.errors import ProviderError, Reason
 
 PANELS: Final = ("alpha", "beta")
 UNITS: Final = 10
+PART: Final = 6
 ANSWERS: Final[dict[str, ProviderError]] = {
     "unsent": errors.Unsent("refused", panel="alpha", action="add"),
     "refused": errors.Refused("no funds", Reason.FUNDS, panel="alpha", action="add"),
@@ -51,6 +53,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     waits_to_settle: bool = True
     replays_spill: bool = True
     tells_passed_on: bool = True
+    waits_for_nobody: bool = True
+    sends_once: bool = True
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +169,7 @@ def _gateway(state: State, policy: Policy) -> Iterator[Step]:
             else:
                 yield from _looks(state, policy)
                 yield from _statuses(state, policy)
+                yield from _waits(state, policy)
         case (attempt, "written"):
             number = attempt - 1
             flies = msgspec.structs.replace(state, flying=_at(state.flying, number, 1), memory=(attempt, "sent"))
@@ -181,7 +186,11 @@ def _begin(state: State, policy: Policy) -> Iterator[Step]:
     word = Begun(type="Default", quantity=UNITS, units=UNITS, charge=Decimal(1), attempt=1, panel=PANELS[0])
     kept = life.begun(word)
     if policy.writes_first:
+        part = life.begun(msgspec.structs.replace(word, part=PART))
+        waits = life.begun(msgspec.structs.replace(word, attempt=None, panel=""))
         yield "write", msgspec.structs.replace(state, kept=kept, memory=(1, "written"))
+        yield "write a part", msgspec.structs.replace(state, kept=part, memory=(1, "written"))
+        yield "write, to wait", msgspec.structs.replace(state, kept=waits)
     else:
         flies = msgspec.structs.replace(state, flying=_at(state.flying, 0, 1), memory=(1, "sent"))
         yield "send before writing", flies
@@ -214,23 +223,26 @@ def _writes(state: State, attempt: int, answer: str, policy: Policy) -> Iterator
         outcome: Outcome = NotSent() if answer in {"unsent", "unanswered"} else Refused(reason="funds")
         goes_on = failover.may_go_on(error) or policy.timeout_is_no
         yield f"write {attempt}: {answer}", _settled(state, attempt, outcome, goes_on=goes_on)
+        if goes_on:
+            yield f"write {attempt}: {answer}, waits", _settled(state, attempt, outcome, waits=True)
     else:
         yield f"write {attempt}: unknown", _settled(state, attempt, Unknown())
 
 
-def _settled(state: State, attempt: int, outcome: Outcome, *, goes_on: bool = False) -> State:
+def _settled(state: State, attempt: int, outcome: Outcome, *, goes_on: bool = False, waits: bool = False) -> State:
     """The real transition, and what follows it."""
     if state.kept is None:
         raise AssertionError("settled, and never written")
     nothing = isinstance(outcome, NotSent | Refused | NotPlaced)
     following = attempt + 1 if nothing and goes_on and attempt < len(PANELS) else None
-    fail = Fail(why="none left") if nothing and following is None else None
+    fail = Fail(why="none left") if nothing and following is None and not waits else None
     word = Settled(
         attempt=attempt,
         outcome=outcome,
         following=following,
         panel=PANELS[attempt] if following else "",
         fail=fail,
+        waits=waits,
     )
     memory = (following, "written") if following else ""
     spilled = state.spilled - {attempt}
@@ -276,16 +288,48 @@ def _looks(state: State, policy: Policy) -> Iterator[Step]:
             yield f"look {one.id}: its id", _settled(state, one.id, Accepted(remote_id=f"r{one.id}"))
 
 
+def _waits(state: State, policy: Policy) -> Iterator[Step]:
+    """An order that waits is bought when there is money, or given up."""
+    kept = state.kept
+    if kept is None:
+        return
+    last = kept.tries[-1] if kept.tries else None
+    if not policy.sends_once and last is not None and last.state is AttemptState.ACCEPTED:
+        number = last.id - 1
+        if state.flying[number] + state.acted[number] < 2:
+            yield "send again what waited", msgspec.structs.replace(state, flying=_at(state.flying, number, 1))
+    if not policy.waits_for_nobody and last is not None and last.state is AttemptState.UNKNOWN:
+        gone = msgspec.structs.replace(kept, status=OrderStatus.CANCELED, charge=Decimal(0))
+        yield "give up what was sent", msgspec.structs.replace(state, kept=gone)
+    if not kept.waits:
+        return
+    following = len(kept.tries) + 1
+    yield "give up", msgspec.structs.replace(state, kept=_after(kept, GivenUp()))
+    if following <= len(PANELS):
+        for part in {None, PART} if kept.waits > PART else {None}:
+            word = Sent(following=following, panel=PANELS[following - 1], part=part)
+            yield (
+                f"send {part or 'all'}",
+                msgspec.structs.replace(state, kept=_after(kept, word), memory=(following, "written")),
+            )
+
+
 def _statuses(state: State, policy: Policy) -> Iterator[Step]:
     """What the panels say of orders that they took."""
     kept = state.kept
     if kept is None:
         return
     for one in kept.tries:
-        if one.state is not AttemptState.ACCEPTED or one.id in state.ended or kept.status in FINISHED:
+        asked_again = one.id not in state.ended or (one.later and not one.passed_on)
+        if one.state is not AttemptState.ACCEPTED or not asked_again or kept.status in FINISHED:
             continue
-        yield f"{one.id} completed", _observed(state, one.id, Status(status=OrderStatus.COMPLETED, word="", remains=0))
+        completed = Status(status=OrderStatus.COMPLETED, word="", remains=0)
+        yield f"{one.id} completed", _observed(state, one.id, completed)
+        if one.later:
+            given_up = _after(kept, GivenUp(attempt=one.id, status=completed))
+            yield f"{one.id} completed, given up", msgspec.structs.replace(state, kept=given_up)
         for told in (
+            *((completed,) if one.later else ()),
             Status(status=OrderStatus.CANCELED, word=""),
             Status(status=OrderStatus.PARTIAL, word="", remains=min(4, one.units)),
         ):

@@ -10,6 +10,8 @@ MUTANTS = {
     "a start sends again what was being sent": (Policy(recovery_sends_again=True), "bought twice"),
     "a time-out is sent again": (Policy(retries_timeouts=True), "bought twice"),
     "evidence is believed before it can be had": (Policy(waits_to_settle=False), "bought"),
+    "what waited is sent twice": (Policy(sends_once=False), "bought twice"),
+    "what was sent is given up as if it waited": (Policy(waits_for_nobody=False), "bought, and charged nothing"),
     "a rest is bought beside the order": (Policy(tells_passed_on=False), "two live attempts"),
 }
 

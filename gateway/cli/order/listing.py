@@ -15,7 +15,7 @@ from gateway.cli.leaf import Leaf, json_option, ledger_option
 from gateway.cli.opened import ledger_at, settled
 from gateway.cli.text import age, moment, shortened
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import AttemptState, Order
+from gateway.ledger.records import AttemptState, Order, Waiting
 from gateway.money import wire
 from providers.base import OrderStatus
 
@@ -29,6 +29,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         untracked: the panel took it, under an id that is not known.
         age_s: seconds since the attempt of which that is said; `at_risk` what it may have taken of our money there, in
             the rules' currency; `why` the last look for evidence settled nothing. None and "" for all others.
+        waiting: nobody can take it yet, because of `why`; `waits_until`: then its money goes back, None where people
+            have to look first.
         charge: what it has taken so far, less what was given back, as customers see it.
         panel: the one asked last.
     """
@@ -45,12 +47,23 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     age_s: int | None
     at_risk: str | None
     why: str
+    waiting: bool
+    waits_until: str | None
     charge: str
     refunded: str
     remains: int
     panel: str
     attempts: int
     created: str
+
+
+class Which(msgspec.Struct, frozen=True, kw_only=True):
+    """Which orders are listed."""
+
+    status: str | None
+    account: str | None
+    unknown: bool
+    waiting: bool
 
 
 class _Dripfeed(msgspec.Struct):
@@ -72,7 +85,11 @@ _ALL: Final = 10_000
 @click.command(
     "list",
     cls=Leaf,
-    examples=("panelmux order list --status 'In progress' --limit 20", "panelmux order list --unknown --json"),
+    examples=(
+        "panelmux order list --status 'In progress' --limit 20",
+        "panelmux order list --unknown --json",
+        "panelmux order list --waiting",
+    ),
 )
 @click.option(
     "--status",
@@ -85,15 +102,26 @@ _ALL: Final = 10_000
     is_flag=True,
     help="Only orders that a panel may have taken and did not confirm: how old, what is at risk, why they are open.",
 )
+@click.option("--waiting", is_flag=True, help="Only orders that nobody can take yet: until when they wait, and why.")
 @click.option("--limit", type=click.IntRange(1, _ALL), help="The newest so many.  [default: 50; all unknown ones]")
 @ledger_option
 @json_option
 def list_(
-    *, status: str | None, account: str | None, unknown: bool, limit: int | None, ledger: str | None, as_json: bool
+    *,
+    status: str | None,
+    account: str | None,
+    unknown: bool,
+    waiting: bool,
+    limit: int | None,
+    ledger: str | None,
+    as_json: bool,
 ) -> None:
     """Orders, newest first."""
-    most = limit or (_ALL if unknown else _SOME)
-    lines = asyncio.run(_lines(settled(ledger=ledger).ledger, status, account, unknown, most))
+    if unknown and waiting:
+        raise click.UsageError("say one of --unknown and --waiting")
+    most = limit or (_ALL if unknown or waiting else _SOME)
+    which = Which(status=status, account=account, unknown=unknown, waiting=waiting)
+    lines = asyncio.run(_lines(settled(ledger=ledger).ledger, which, most))
     if len(lines) == most:
         output.say(f"the newest {most}; --limit shows more")
     if as_json:
@@ -101,6 +129,9 @@ def list_(
         return
     if unknown:
         _print_unknown(lines)
+        return
+    if waiting:
+        _print_waiting(lines)
         return
     output.table(
         output.columns(
@@ -150,24 +181,50 @@ def _print_unknown(lines: Sequence[Line]) -> None:
         output.say(f"{len(lines)} orders, {wire(at_risk)} at risk; panelmux order show ORDER lays the evidence out")
 
 
+def _print_waiting(lines: Sequence[Line]) -> None:
+    """What is held up, and until when."""
+    output.table(
+        output.columns(">order", "account", ">service", "link", ">charge", "since", "until", "why"),
+        [
+            (
+                str(line.id),
+                line.account,
+                str(line.service),
+                shortened(line.link, 40),
+                line.charge,
+                line.created,
+                line.waits_until or "people have looked",
+                shortened(line.why, 90),
+            )
+            for line in lines
+        ],
+        empty="none",
+    )
+    if lines:
+        held = sum((Decimal(line.charge) for line in lines), Decimal(0))
+        output.say(f"{len(lines)} orders, {wire(held)} of charges; a topup at a panel that can take them releases them")
+
+
 def _standing(line: Line) -> str:
-    mark = " (unknown)" if line.unknown else " (untracked)" if line.untracked else ""
+    mark = " (unknown)" if line.unknown else " (untracked)" if line.untracked else " (waiting)" if line.waiting else ""
     return line.status + mark
 
 
-async def _lines(ledger: str, status: str | None, account: str | None, unknown: bool, limit: int) -> list[Line]:
+async def _lines(ledger: str, which: Which, limit: int) -> list[Line]:
     async with ledger_at(ledger) as opened:
         names = {one.id: one.name for one in await opened.accounts()}
         orders = await opened.list_orders(
-            account=(await by_name(opened, account)).id if account else None,
-            status=OrderStatus(status) if status else None,
-            unknown=unknown,
+            account=(await by_name(opened, which.account)).id if which.account else None,
+            status=OrderStatus(which.status) if which.status else None,
+            unknown=which.unknown,
+            waiting=which.waiting,
             limit=limit,
         )
-        return [await _line(opened, order, names.get(order.account, "")) for order in orders]
+        waiting = {one.order: one for one in await opened.waiting_of([order.id for order in orders])}
+        return [await _line(opened, order, names.get(order.account, ""), waiting.get(order.id)) for order in orders]
 
 
-async def _line(ledger: Ledger, order: Order, account: str) -> Line:
+async def _line(ledger: Ledger, order: Order, account: str, waiting: Waiting | None) -> Line:
     attempts = await ledger.attempts(order.id)
     open_ = next((one for one in attempts if one.state in _OPEN), None)
     return Line(
@@ -182,7 +239,9 @@ async def _line(ledger: Ledger, order: Order, account: str) -> Line:
         untracked=open_ is not None and open_.state is AttemptState.UNTRACKED,
         age_s=None if open_ is None else max(0, int(time.time() - open_.created_ms / 1000)),
         at_risk=None if open_ is None else wire(open_.cost),
-        why="" if open_ is None else open_.why,
+        why=open_.why if open_ is not None else waiting.why if waiting is not None else "",
+        waiting=waiting is not None,
+        waits_until=None if waiting is None or waiting.until_ms is None else moment(waiting.until_ms),
         charge=wire(order.charge - order.refunded),
         refunded=wire(order.refunded),
         remains=order.remains,

@@ -18,8 +18,8 @@ from gateway.cli.order.show import known
 from gateway.cli.reached import panel_of, ruled
 from gateway.cli.text import age
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, NotPlaced, Order, Untracked
-from gateway.money import up, wire
+from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, NotPlaced, Order, Untracked, Waiting
+from gateway.money import amount, steps, up, wire
 from gateway.rules.model import Rules
 from gateway.settings import Settings
 from providers.base import Refusal, Status
@@ -39,19 +39,23 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """The order, its attempt, what would be done in words, and the charge that the panel told, in its currency."""
+    """The order, its attempt, what would be done in words, and the charge that the panel told, in its currency.
+
+    An order that waits has no attempt to be resolved; `back` is what goes back of it.
+    """
 
     order: Order
-    attempt: Attempt
+    attempt: Attempt | None
     plan: tuple[str, ...]
     charge: Decimal | None = None
+    back: Decimal = Decimal(0)
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """What was done, as --json writes it; `outcome` of the attempt, "failover" where the gateway is to do it."""
 
     order: int
-    attempt: int
+    attempt: int | None
     panel: str
     outcome: str
     remote_id: str | None
@@ -122,11 +126,22 @@ def resolve(
     if as_json:
         output.document(resolved)
     elif resolved.done:
-        output.facts([("order", str(id)), ("attempt", str(resolved.attempt)), ("outcome", resolved.outcome)])
+        attempt = "none" if resolved.attempt is None else str(resolved.attempt)
+        output.facts([("order", str(id)), ("attempt", attempt), ("outcome", resolved.outcome)])
 
 
 def _resolved(found: Found, word: Word, *, done: bool) -> Resolved:
     attempt = found.attempt
+    if attempt is None:
+        return Resolved(
+            order=found.order.id,
+            attempt=None,
+            panel="",
+            outcome="given up",
+            remote_id=None,
+            refunded=wire(found.back),
+            done=done,
+        )
     outcome: dict[What, str] = {
         "bind": AttemptState.ACCEPTED.value,
         "not_placed": AttemptState.NOT_PLACED.value,
@@ -147,6 +162,12 @@ def _resolved(found: Found, word: Word, *, done: bool) -> Resolved:
 async def _look(settings: Settings, id: int, word: Word) -> Found:
     async with ledger_at(settings.ledger) as ledger:
         order = await known(ledger, id)
+        waiting = await ledger.waiting_of([id])
+        if waiting and word.what == "refund":
+            back = order.charge
+            if order.sold:
+                back = amount(steps(order.charge) * waiting[0].units // order.units)
+            return Found(order, None, (_waits(order, waiting[0], back),), back=back)
         attempt = _subject(order, await ledger.attempts(id), word)
         taken = None if word.remote_id is None else await ledger.bound(attempt.panel, word.remote_id)
         rest = await _sold_before(ledger, order, attempt)
@@ -187,6 +208,11 @@ def _subject(order: Order, attempts: Sequence[Attempt], word: Word) -> Attempt:
     bought = last == AttemptState.UNTRACKED.value
     then = "; the evidence says that the panel took it: --bind REMOTE_ID, or --refund" if bought else ""
     raise Failure(f"order {order.id}: no attempt whose outcome is unknown; the last one is: {last}{then}")
+
+
+def _waits(order: Order, waiting: Waiting, back: Decimal) -> str:
+    what = "nobody has it" if waiting.units == order.units else f"{waiting.units} of its units are to be bought"
+    return f"order {order.id} waits, and {what}: {wire(back)} goes back to the account"
 
 
 async def _sold_before(ledger: Ledger, order: Order, attempt: Attempt) -> bool:
@@ -269,6 +295,9 @@ async def _settle(settings: Settings, found: Found, word: Word) -> None:
     attempt, who = found.attempt, _who()
     evidence = msgspec.json.encode({"by": "operator", "who": who, "reason": word.reason}).decode()
     async with ledger_at(settings.ledger) as ledger:
+        if attempt is None:
+            await ledger.give_up(found.order.id, f"operator {who}: {word.reason}")
+            return
         match word.what:
             case "not_placed":
                 then = Fail(why=f"operator: {word.reason}")

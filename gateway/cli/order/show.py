@@ -12,7 +12,7 @@ from gateway.cli.leaf import Leaf, json_option, ledger_option
 from gateway.cli.opened import ledger_at, settled
 from gateway.cli.text import moment, said
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Attempt, AttemptState, Event, Order
+from gateway.ledger.records import Attempt, AttemptState, Event, Order, Waiting
 from gateway.money import up, wire
 from gateway.routing import Decision
 
@@ -24,6 +24,7 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     panel: str
     remote_service: str
     outcome: str
+    units: int
     cost: str
     remote_id: str | None
     reason: str | None
@@ -42,7 +43,7 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Whole(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the ledger has of one order, as --json writes it."""
+    """All that the ledger has of one order, as --json writes it. `waiting`: units that nobody can take yet."""
 
     id: int
     account: str
@@ -59,6 +60,7 @@ class Whole(msgspec.Struct, frozen=True, kw_only=True):
     refill: bool
     cancel: bool
     children: tuple[str, ...]
+    waiting: int
     created: str
     updated: str
     decision: msgspec.Raw
@@ -76,18 +78,26 @@ class _Reasoned(msgspec.Struct):
 @json_option
 def show(*, id: int, ledger: str | None, as_json: bool) -> None:
     """One order: the decision, every attempt, its history."""
-    order, account, attempts, events = asyncio.run(_read(settled(ledger=ledger).ledger, id))
+    order, account, attempts, events, waiting = asyncio.run(_read(settled(ledger=ledger).ledger, id))
     if as_json:
-        output.document(_whole(order, account, attempts, events))
-    else:
-        _print(order, account, attempts, events)
+        output.document(_whole(order, account, attempts, events, waiting))
+        return
+    _print(order, account, attempts, events)
+    if waiting is not None:
+        until = "people have looked" if waiting.until_ms is None else moment(waiting.until_ms)
+        output.say(
+            f"{waiting.units} units wait until somebody can take them, or until {until}: {waiting.why}; "
+            f"panelmux order resolve {order.id} --refund --reason TEXT gives them up"
+        )
 
 
-async def _read(ledger: str, id: int) -> tuple[Order, str, Sequence[Attempt], Sequence[Event]]:
+async def _read(ledger: str, id: int) -> tuple[Order, str, Sequence[Attempt], Sequence[Event], Waiting | None]:
     async with ledger_at(ledger) as opened:
         order = await known(opened, id)
         names = {one.id: one.name for one in await opened.accounts()}
-        return order, names.get(order.account, ""), await opened.attempts(id), await opened.events(id)
+        waiting = await opened.waiting_of([id])
+        attempts, events = await opened.attempts(id), await opened.events(id)
+        return order, names.get(order.account, ""), attempts, events, waiting[0] if waiting else None
 
 
 async def known(ledger: Ledger, id: int) -> Order:
@@ -98,7 +108,9 @@ async def known(ledger: Ledger, id: int) -> Order:
     return order
 
 
-def _whole(order: Order, account: str, attempts: Sequence[Attempt], events: Sequence[Event]) -> Whole:
+def _whole(
+    order: Order, account: str, attempts: Sequence[Attempt], events: Sequence[Event], waiting: Waiting | None
+) -> Whole:
     return Whole(
         id=order.id,
         account=account,
@@ -115,6 +127,7 @@ def _whole(order: Order, account: str, attempts: Sequence[Attempt], events: Sequ
         refill=order.refill,
         cancel=order.cancel,
         children=order.children,
+        waiting=0 if waiting is None else waiting.units,
         created=moment(order.created_ms),
         updated=moment(order.updated_ms),
         decision=_raw(order.decision),
@@ -146,6 +159,7 @@ def _try(attempt: Attempt, events: Sequence[Event]) -> Try:
         panel=attempt.panel,
         remote_service=attempt.remote_service,
         outcome=attempt.state.value,
+        units=attempt.units,
         cost=wire(attempt.cost),
         remote_id=attempt.remote_id,
         reason=attempt.reason,
@@ -176,12 +190,13 @@ def _print(order: Order, account: str, attempts: Sequence[Attempt], events: Sequ
     _print_decision(order.decision)
     print("\nattempts")
     output.table(
-        output.columns(">id", "panel", "service", "outcome", "remote id", ">cost", "why", "began"),
+        output.columns(">id", "panel", "service", ">units", "outcome", "remote id", ">cost", "why", "began"),
         [
             (
                 str(attempt.id),
                 attempt.panel,
                 attempt.remote_service,
+                str(attempt.units),
                 attempt.state.value,
                 attempt.remote_id or "",
                 wire(attempt.cost),

@@ -190,11 +190,14 @@ class SQLLedger:
         account: int | None = None,
         status: OrderStatus | None = None,
         unknown: bool = False,
+        waiting: bool = False,
         before: int | None = None,
         limit: int = 50,
     ) -> Sequence[Order]:
         return await self._database.read(
-            reading.list_orders(account=account, status=status, unknown=unknown, before=before, limit=limit)
+            reading.list_orders(
+                account=account, status=status, unknown=unknown, waiting=waiting, before=before, limit=limit
+            )
         )
 
     async def attempts(self, order: int) -> Sequence[Attempt]:

@@ -183,6 +183,8 @@ def give_back(order: int, back: Decimal, *, ends: bool, evidence: str, now_ms: i
     kept = yield from lives.of_order(order)
     word = GivenBack(amount=back, ends=ends)
     after = _clear(life.after(kept.life, word), f"order {order}")
+    if after.status in FINISHED:
+        yield from waiting.end(order)
     yield from lives.change(kept, after, now_ms)
     yield from events.append(order, None, "given_back", evidence, now_ms, word)
 

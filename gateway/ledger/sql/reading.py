@@ -60,7 +60,7 @@ def orders(account: int, ids: Sequence[int]) -> Work[Mapping[int, Order]]:
 
 
 def list_orders(
-    *, account: int | None, status: OrderStatus | None, unknown: bool, before: int | None, limit: int
+    *, account: int | None, status: OrderStatus | None, unknown: bool, waiting: bool, before: int | None, limit: int
 ) -> Work[Sequence[Order]]:
     asked: list[tuple[str, str | int]] = []
     if account is not None:
@@ -72,6 +72,8 @@ def list_orders(
     conditions = [condition for condition, _ in asked]
     if unknown:
         conditions.append(_ON_THE_LIST)
+    if waiting:
+        conditions.append("o.id IN (SELECT order_id FROM waiting)")
     where = " WHERE " + " AND ".join(conditions) if conditions else ""
     statement = ORDER + " FROM orders AS o" + where + " ORDER BY o.id DESC LIMIT ?"
     rows = yield statement, (*(value for _, value in asked), limit)

@@ -1,0 +1,249 @@
+"""Orders above a route's max: bought in parts, one after the other; scene by scene, in virtual time."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.errors import NotSold
+from gateway.ledger.records import AttemptState
+from providers.base import OrderStatus
+from providers.service_types import Default
+from tests.simulator.network import Fate
+from tests.simulator.stage import LOST, Stage, played
+
+ACCEPTED = AttemptState.ACCEPTED
+NO_FUNDS = Fate(arrives=False, answer=(200, b'{"error":"Not enough funds on balance"}'))
+
+
+def parted(most: Sequence[int] = (1000, 1000), *, complete: bool = False, split: int = 4, **rules: Any) -> Stage:
+    """A stage whose panels "a" and "b" take so many units at once."""
+    stage = Stage(complete=complete, most=most)
+    stage.rules = msgspec.structs.replace(stage.rules, split=split, **rules)
+    return stage
+
+
+def parts(stage: Stage, link: str) -> list[tuple[str, int]]:
+    """At which panels parts were bought, oldest first, and how large they are."""
+    bought = [
+        (entry.time, name, int(entry.fields["quantity"]))
+        for name, box in stage.boxes.items()
+        for entry in box.journal
+        if entry.action == "add" and entry.fields["link"] == link
+    ]
+    return [(name, quantity) for _, name, quantity in sorted(bought)]
+
+
+async def ends(stage: Stage, panel: str, link: str, status: str = "Completed", *, remains: int | None = 0) -> None:
+    """The panel ends the last order of that link, and we hear of it."""
+    box = stage.boxes[panel]
+    last = [entry for entry in box.journal if entry.action == "add" and entry.fields["link"] == link][-1]
+    box.set_status(last.remote_id, status, remains=remains)
+    await stage.minutes(4)
+
+
+def test_parts_are_bought_one_after_the_other_and_the_customer_sees_one_order() -> None:
+    async def scene(stage: Stage) -> None:
+        service = stage.catalog.service(1)
+        assert service is not None
+        assert service.max == 4000
+        order = await stage.add("l", quantity=2500)
+        await stage.minutes(10)
+        assert parts(stage, "l") == [("a", 834)], "the next part waits until this one is delivered"
+        known = await stage.order(order)
+        assert (known.remains, known.charge) == (2500, Decimal("247.5"))
+        await ends(stage, "a", "l")
+        known = await stage.order(order)
+        assert parts(stage, "l") == [("a", 834), ("a", 833)]
+        assert (known.status, known.remains) == (OrderStatus.IN_PROGRESS, 1666)
+        await ends(stage, "a", "l")
+        await ends(stage, "a", "l")
+        done = await stage.order(order)
+        assert parts(stage, "l") == [("a", 834), ("a", 833), ("a", 833)]
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.COMPLETED, 0, Decimal(0))
+        costs = [one.cost for one in await stage.ledger.attempts(order)]
+        assert sum(costs) - Decimal("1.91") * Decimal("2.5") < Decimal("0.000003"), "each part costs its share"
+
+    played(scene, parted())
+
+
+def test_how_much_remains_is_of_the_whole_order_while_a_part_is_made() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await ends(stage, "a", "l", "In progress", remains=300)
+        known = await stage.order(order)
+        assert (known.status, known.remains) == (OrderStatus.IN_PROGRESS, 1300)
+
+    played(scene, parted())
+
+
+def test_a_route_that_takes_all_at_once_need_not_part_it() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.add("large", quantity=2500)
+        await stage.add("small", quantity=1000)
+        assert parts(stage, "small") == [("a", 1000)]
+        stage.panels["a"].stop_for = "a test"
+        await stage.add("whole", quantity=2500)
+        assert parts(stage, "whole") == [("b", 2500)]
+
+    played(scene, parted((1000, 5000)))
+
+
+def test_a_next_part_goes_to_another_panel_where_the_first_takes_no_more() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        stage.panels["a"].stop_for = "a test"
+        await ends(stage, "a", "l")
+        assert parts(stage, "l") == [("a", 1000), ("b", 1000)]
+        await ends(stage, "b", "l")
+        assert (await stage.order(order)).status is OrderStatus.COMPLETED
+
+    played(scene, parted())
+
+
+def test_no_more_is_sold_at_once_than_so_many_parts() -> None:
+    async def scene(stage: Stage) -> None:
+        with pytest.raises(NotSold):
+            await stage.add("l", quantity=2001)
+        with pytest.raises(NotSold):
+            await stage.placed(Default(link="l", quantity=1001, runs=2, interval=5), 1)
+        await stage.add("l", quantity=2000)
+        assert parts(stage, "l") == [("a", 1000)]
+
+    played(scene, parted(split=2))
+
+
+def test_a_part_that_ended_early_ends_the_order_and_what_was_not_delivered_goes_back() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await ends(stage, "a", "l")
+        await ends(stage, "a", "l", "Partial", remains=100)
+        done = await stage.order(order)
+        assert (done.status, done.remains) == (OrderStatus.PARTIAL, 100)
+        assert done.refunded == done.charge * 100 / 2000
+        first = await stage.add("f", quantity=2000)
+        await ends(stage, "a", "f", "Canceled")
+        done = await stage.order(first)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.CANCELED, 2000, done.charge)
+
+    played(scene, parted())
+
+
+def test_what_a_part_left_is_made_with_the_next_one_where_the_rules_complete() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await ends(stage, "a", "l", "Partial", remains=100)
+        assert parts(stage, "l") == [("a", 1000), ("b", 550)], "1100 are left, and two parts of them are even"
+        await ends(stage, "b", "l")
+        await ends(stage, "b", "l")
+        assert (await stage.order(order)).status is OrderStatus.COMPLETED
+        assert [panel for panel, _ in parts(stage, "l")] == ["a", "b", "b"], "who fell short is not asked again"
+
+    played(scene, parted(complete=True))
+
+
+def test_a_next_part_that_nobody_can_take_is_tried_until_its_time_is_over() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        for panel in stage.panels.values():
+            panel.stop_for, panel.stop_kept = "a test", True
+            await stage.ledger.learn(panel.name, stopped="a test")
+        await ends(stage, "a", "l")
+        known = await stage.order(order)
+        assert (known.status, known.remains) == (OrderStatus.IN_PROGRESS, 1000)
+        await stage.minutes(40)
+        assert (await stage.order(order)).status is OrderStatus.IN_PROGRESS
+        await stage.minutes(30)
+        done = await stage.order(order)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 1000, done.charge / 2)
+        assert parts(stage, "l") == [("a", 1000)]
+
+    played(scene, parted(wait_s=3600))
+
+
+def test_a_next_part_is_bought_as_soon_as_somebody_can_take_it() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        for panel in stage.panels.values():
+            panel.stop_for, panel.stop_kept = "a test", True
+            await stage.ledger.learn(panel.name, stopped="a test")
+        await ends(stage, "a", "l")
+        await stage.ledger.learn("b", stopped="")
+        await stage.minutes(5)
+        assert parts(stage, "l") == [("a", 1000), ("b", 1000)]
+        assert (await stage.order(order)).status is OrderStatus.IN_PROGRESS
+
+    played(scene, parted())
+
+
+def test_a_next_part_refused_for_want_of_money_waits_for_a_topup() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        stage.network.next.extend([NO_FUNDS, NO_FUNDS])
+        await ends(stage, "a", "l")
+        [waiting] = await stage.ledger.waiting()
+        assert (waiting.order, waiting.units) == (order, 1000)
+        assert (await stage.order(order)).status is OrderStatus.IN_PROGRESS
+        await stage.panels["b"].read_balance()
+        await stage.minutes(2)
+        assert parts(stage, "l") == [("a", 1000), ("b", 1000)]
+        await ends(stage, "b", "l")
+        assert (await stage.order(order)).status is OrderStatus.COMPLETED
+
+    played(scene, parted())
+
+
+def test_after_a_cancel_was_asked_for_no_further_part_is_bought() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await stage.ledger.wish(order, "cancel", by="a test", reason="")
+        await ends(stage, "a", "l")
+        await stage.minutes(5)
+        done = await stage.order(order)
+        assert parts(stage, "l") == [("a", 1000)]
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 1000, done.charge / 2)
+
+    played(scene, parted())
+
+
+def test_a_part_whose_answer_is_lost_is_never_sent_again() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.settled_in()
+        order = await stage.add("l", quantity=2000)
+        stage.network.next.append(LOST)
+        await ends(stage, "a", "l")
+        assert (await stage.last(order)).state is AttemptState.UNKNOWN
+        await stage.add("after", quantity=333)
+        await stage.minutes(30)
+        assert await stage.attempts(order) == [("a", ACCEPTED), ("a", AttemptState.UNTRACKED)]
+        assert parts(stage, "l") == [("a", 1000), ("a", 1000)]
+
+    played(scene, parted())
+
+
+def test_parts_go_on_over_a_restart() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await stage.restart()
+        await ends(stage, "a", "l")
+        await stage.restart()
+        await ends(stage, "a", "l")
+        assert parts(stage, "l") == [("a", 1000), ("a", 1000)]
+        assert (await stage.order(order)).status is OrderStatus.COMPLETED
+
+    played(scene, parted())
+
+
+def test_money_that_a_panel_gives_back_for_the_last_part_reaches_the_customer() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await ends(stage, "a", "l")
+        await ends(stage, "a", "l")
+        await ends(stage, "a", "l", "Partial", remains=500)
+        await stage.minutes(90)
+        done = await stage.order(order)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 500, done.charge / 4)
+
+    played(scene, parted())

@@ -89,7 +89,7 @@ async def judged(
     for order in everything:
         theirs = bought.get(order.link, {}) if orders[order.link].id == order.id else {}
         made = await _order(ledger, order, theirs, sandboxes, found)
-        if now is not None and order.status is OrderStatus.COMPLETED:
+        if now is not None and made is not None and order.status is OrderStatus.COMPLETED:
             delivered = sum(_delivered(panel, entry, sandboxes, now) for panel, entry in made)
             if delivered != order.units:
                 found.wrong.append(f"order {order.id}: completed, and {delivered} of {order.units} were delivered")
@@ -141,8 +141,8 @@ async def _order(
     bought: Mapping[str, Sequence[Entry]],
     sandboxes: Sequence[Sandbox],
     found: Findings,
-) -> Sequence[tuple[str, Entry]]:
-    """What the panels made of it, after it was held against what the ledger says."""
+) -> Sequence[tuple[str, Entry]] | None:
+    """What the panels made of it, after it was held against what the ledger says; None where its ids are swapped."""
     attempts = await ledger.attempts(order.id)
     made: dict[int, Entry] = {}
     for panel, entries in bought.items():
@@ -177,6 +177,8 @@ async def _order(
     found.waited += any(event.what == "waiting" for event in events)
     found.parts += any(one.later for one in attempts)
     _money(order, attempts, bool(made) or waits, found)
+    if any(one.id in made and one.remote_id not in {None, str(made[one.id].remote_id)} for one in attempts):
+        return None  # how another one stood was told of it
     return [(one.panel, made[one.id]) for one in attempts if one.id in made]
 
 

@@ -22,7 +22,9 @@ from gateway.ledger.records import (
     NewPlacement,
     Next,
     NotPlaced,
+    Placed,
     Unknown,
+    Wait,
     WrongState,
 )
 from gateway.ledger.sqlite import backup as copies
@@ -44,8 +46,14 @@ class Books:
         return ledger(f"sqlite:///{self.path}", now_ms=lambda: NOW)
 
     async def placed(self, opened: Ledger, link: str) -> tuple[int, int]:
+        first = Next(panel="alpha", remote_service="1", cost=Decimal(1), remote_cost=Decimal(1))
+        placed = await self.written(opened, link, first)
+        assert placed.attempt is not None
+        return placed.order, placed.attempt
+
+    async def written(self, opened: Ledger, link: str, first: Next | Wait) -> Placed:
         account = await opened.account("shop") or await opened.create_account("shop", unlimited=True)
-        placed = await opened.place(
+        return await opened.place(
             NewPlacement(
                 account=account.id,
                 service=1,
@@ -58,11 +66,9 @@ class Books:
                 refill=True,
                 cancel=True,
                 decision="{}",
-                first=Next(panel="alpha", remote_service="1", cost=Decimal(1), remote_cost=Decimal(1)),
+                first=first,
             )
         )
-        assert placed.attempt is not None
-        return placed.order, placed.attempt
 
 
 @pytest.fixture
@@ -278,3 +284,27 @@ async def test_no_ids_are_left_for_a_restored_ledger(books: Books) -> None:
     with pytest.raises(LedgerError, match="no ids are left"):
         copies.restore(books.kept, books.path, NOW)
     assert not books.path.exists()
+
+
+async def test_an_order_that_waited_in_a_backup_waits_for_people_and_is_neither_bought_nor_given_up(
+    books: Books,
+) -> None:
+    opened = books.open()
+    await opened.open()
+    await opened.recover()
+    order = (await books.written(opened, "waits", Wait(until_ms=NOW + 1, why="dry"))).order
+    await opened.close()
+    copies.backup(books.path, books.kept)
+    copies.restore(books.kept, books.path, NOW)
+    opened = books.open()
+    await opened.open()
+    await opened.recover()
+    [waiting] = await opened.waiting()
+    assert (waiting.order, waiting.until_ms) == (order, None)
+    with pytest.raises(WrongState, match="backup"):
+        await opened.send(order, Next(panel="alpha", remote_service="1", cost=Decimal(1)))
+    assert [event.what for event in await opened.events(order)] == ["waiting", "restored"]
+    await opened.give_up(order, "people looked")
+    assert await opened.waiting() == ()
+    assert (await opened.totals()).wrong == ()
+    await opened.close()

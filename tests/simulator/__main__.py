@@ -52,7 +52,7 @@ def report(total: Findings, took_s: float) -> str:
         f"faults             {share(total.faults, total.adds)} of adds",
         f"wrong              {len(total.wrong)}",
         f"unknown settled    {share(total.settled, total.unknown)} without a person; {total.listed} on the short list",
-        *(f"  evidence {kind:10}{share(*pair)}" for kind, pair in sorted(total.by_evidence.items())),
+        *(f"  evidence {kind:16}{share(*pair)}" for kind, pair in sorted(total.by_evidence.items())),
         f"verdicts           {dict(total.verdicts)}",
         f"rests elsewhere    {total.passed_on}; orders that waited {total.waited}, bought in parts {total.parts}",
         f"alike, the other way round: {total.swapped}; taken, canceled, given back unseen: {total.void}",

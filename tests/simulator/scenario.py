@@ -17,6 +17,8 @@ explains; both, with three times the trouble."""
 PANELS: Final = ("alpha", "beta", "gamma")
 SERVICES: Final = (1, 2)
 FIRST_S: Final = 1_700_000_000.0
+UNLIMITED: Final = 100_000
+"""A max above any order's quantity."""
 REST_S: Final = 2.5 * 3600.0
 """How long a world goes on after the last order, for what is unknown to be settled."""
 
@@ -48,6 +50,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     topups: int
     most: tuple[int, ...]
 
+    @property
+    def evidence(self) -> str:
+        """The kind; parts of one order cost the same, so that money alone tells less of which was bought."""
+        return f"{self.kind}, parts" if min(self.most) < UNLIMITED else self.kind
+
 
 def scenario(seed: int, orders: int, rest_s: float = REST_S, trouble: float = 1.0) -> Scenario:
     """The world of a seed; `trouble` times the usual share of the calls that go wrong."""
@@ -68,7 +75,7 @@ def scenario(seed: int, orders: int, rest_s: float = REST_S, trouble: float = 1.
         rest_s=rest_s,
         crowds=tuple(luck.choice((0, 1, 3)) for _ in PANELS),
         topups=more.choice((0, 0, 0, 0, 6)),
-        most=tuple(more.choice((900, 2500)) for _ in PANELS) if more.random() < 0.25 else (100_000,) * len(PANELS),
+        most=tuple(more.choice((900, 2500)) for _ in PANELS) if more.random() < 0.25 else (UNLIMITED,) * len(PANELS),
     )
 
 

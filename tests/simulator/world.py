@@ -117,7 +117,7 @@ class World:
         findings.adds, findings.faults, findings.crashes = self.network.adds, self.network.faults, self.lives
         kind = self.drawn.kind
         findings.reasons = Counter({f"{kind}: {why}": count for why, count in findings.reasons.items()})
-        findings.by_evidence[kind] = [findings.settled, findings.unknown]
+        findings.by_evidence[self.drawn.evidence] = [findings.settled, findings.unknown]
         findings.wrong = [f"seed {self.drawn.seed} ({kind}): {wrong}" for wrong in findings.wrong]
         self.db.close()
         return findings

@@ -1,7 +1,7 @@
 """Buying: which offers can take an order, and the one way an order takes to a panel, for the first time or again."""
 
 from gateway.placing.choosing import Left, avoided, bounded, charged, expected, following, left, resized, routed
-from gateway.placing.placing import Placing, Purchase, Round
+from gateway.placing.placing import Placing, Purchase, Round, Stopping
 from gateway.placing.recovering import recovered
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Placing",
     "Purchase",
     "Round",
+    "Stopping",
     "avoided",
     "bounded",
     "charged",

@@ -47,6 +47,10 @@ _LAST_WORD_S: Final = 5.0  # how long a stop waits for the ledger after it has c
 _TELLING: Final = frozenset({Reason.FUNDS, Reason.KEY, Reason.ACCOUNT})  # refusals that people have to mend
 
 
+class Stopping(Exception):
+    """A stop has begun: what would be bought by itself is left to the next start."""
+
+
 class Purchase:
     """One order on its way: what the task that buys and the request that waits for it share.
 
@@ -102,6 +106,7 @@ class Placing:
         self._may_send = may_send
         self._clock = clock
         self._uptime = uptime
+        self._stopping = False  # nothing begins by itself any more
         self._stopped = False
         self._buying: set[asyncio.Task[object]] = set()
         self._writing: set[asyncio.Task[int | None]] = set()
@@ -122,17 +127,49 @@ class Placing:
             raise purchase.refusal
         return order
 
-    async def go_on(self, order: int, attempt: int, fields: OrderFields, left: Left, *, timeout_s: float = 0) -> None:
-        """Buy an order, or its rest, whose next attempt was written just now: at the first of the choices, and on.
+    async def go_on(
+        self,
+        order: int,
+        writing: Callable[[], Awaitable[int | None]],
+        fields: OrderFields,
+        left: Left,
+        *,
+        timeout_s: float = 0,
+    ) -> None:
+        """Buy an order, or its rest, at the first of the choices, and on; by itself after `timeout_s`.
 
-        Goes on by itself after `timeout_s`.
+        `writing` writes its next attempt and gives that, if it is to be bought; what it raises is raised here.
+
+        Raises:
+            Stopping: nothing was written; nobody would wait for what begins now.
         """
-        if self._stopped:  # it is found *sending* at the next start, and is unknown
-            return
+        if self._stopping:
+            raise Stopping
         round = Round(fields, left.choices, self._clock() + self._send_s, left.wait_s, left.dry_wait_s)
-        task = self._begun(self._buy(order, attempt, round))
+        written: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        task = self._begun(self._go_on(order, writing, round, written))
+        await asyncio.shield(written)
         if timeout_s:
             await asyncio.wait({task}, timeout=timeout_s)
+
+    async def _go_on(
+        self,
+        order: int,
+        writing: Callable[[], Awaitable[int | None]],
+        round: Round,
+        written: asyncio.Future[int | None],
+    ) -> None:
+        try:
+            attempt = await writing()
+        except Exception as error:  # noqa: BLE001 - told to whoever asked for it
+            written.set_exception(error)
+            return
+        except BaseException:
+            written.cancel()
+            raise
+        written.set_result(attempt)
+        if attempt is not None:
+            await self._buy(order, attempt, round)
 
     def _begun(self, work: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
         task = asyncio.create_task(work, name="place")
@@ -146,6 +183,7 @@ class Placing:
         Gives how many did. Ends in any case: what the ledger cannot take by then is found *sending* at the next start,
         and is unknown.
         """
+        self._stopping = True
         hurried = asyncio.create_task(hurry.wait())
         try:
             async with asyncio.timeout(timeout_s):

@@ -41,7 +41,11 @@ class Completing:
         self._now_ms = now_ms
 
     async def passed_on(self, one: Due, status: Status, next_ms: int | None) -> bool:
-        """Whether what is left of an order that its panel is done with is being made from now on."""
+        """Whether what is left of an order that its panel is done with is being made from now on.
+
+        Raises:
+            LedgerBusy, Stopping: nothing was written; it is asked about again.
+        """
         order = await self._ledger.order(one.order)
         if order is None or order.status in FINISHED or order.type in _NEVER or not order.units:
             return False
@@ -73,15 +77,19 @@ class Completing:
                 _log.warning("complete", order=order.id, was=took.panel, rest=rest, outcome="given_up", why=why)
             return False
         first = following(self._catalog, now.choices[0], fields)
-        try:
+
+        async def pass_on() -> int:
             attempt = await self._ledger.pass_on(took.id, status, first, next_ms=next_ms)
+            _log.info("complete", order=order.id, was=took.panel, rest=rest, now=first.panel, part=first.part)
+            return attempt
+
+        try:
+            await self._placing.go_on(order.id, pass_on, fields, now)
         except LedgerBusy:
             raise
         except LedgerError as error:
             _log.warning("complete", order=order.id, outcome="not_passed_on", why=str(error))
             return False
-        _log.info("complete", order=order.id, was=took.panel, rest=rest, now=first.panel, part=first.part)
-        await self._placing.go_on(order.id, attempt, fields, now)
         return True
 
 

@@ -317,16 +317,21 @@ class Looking:
             else:
                 why = "not placed"
                 then = self._placing.wait(now.wait_s, why) if now.wait_s else Fail(why=why)
+
+        async def write() -> int | None:
+            return await self._ledger.settle(attempt.id, outcome, then)
+
         try:
-            next_attempt = await self._ledger.settle(attempt.id, outcome, then)
+            if fields is None or not isinstance(then, Next):
+                await write()
+            else:
+                await self._placing.go_on(attempt.order, write, fields, now)
         except (LedgerError, ValueError) as error:
             _log.error("look", order=attempt.order, attempt=attempt.id, outcome="not_written", why=str(error))
             return False
         word = type(outcome).__name__
         self._metrics.verdicts.labels(panel.name, word).inc()
         _log.info("look", order=attempt.order, attempt=attempt.id, panel=panel.name, outcome=word)
-        if next_attempt is not None and fields is not None:
-            await self._placing.go_on(attempt.order, next_attempt, fields, now)
         return True
 
     @staticmethod

@@ -13,7 +13,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import LedgerError
 from gateway.metrics import Metrics
 from gateway.panels import Panel
-from gateway.placing import Placing
+from gateway.placing import Placing, Stopping
 from gateway.reconcile.anchoring import Anchoring
 from gateway.reconcile.completing import Completing
 from gateway.reconcile.looking import Looking
@@ -141,6 +141,8 @@ class Reconcile:
         """Do it; one answer that nobody foresaw must not end the following of all orders."""
         try:
             done = await work()
+        except Stopping:
+            return 0
         except LedgerError as error:
             _log.error("track", panel=panel, outcome="ledger", why=str(error))
         except Exception:  # noqa: BLE001 - see above

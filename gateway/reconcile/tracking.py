@@ -11,6 +11,7 @@ import structlog
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Due, LedgerBusy
 from gateway.panels import Panel
+from gateway.placing import Stopping
 from gateway.reconcile.completing import Completing
 from providers.base import BATCH, FINISHED, OrderStatus, Status
 from providers.errors import ProviderError
@@ -120,7 +121,7 @@ class Tracking:
             made = one.later > 0 and status.status in FINISHED
             if not ((early or made) and await self._completing.passed_on(one, status, next_ms)):
                 await self._ledger.observe(one.attempt, status, next_ms=next_ms)
-        except LedgerBusy:
+        except (LedgerBusy, Stopping):
             raise
         except Exception as broken:  # noqa: BLE001 - told, and asked about again later
             _log.error("track", order=one.order, outcome="not_taken", word=status.word[:50], why=repr(broken)[:300])

@@ -85,9 +85,14 @@ class Waiting:
         if not now.choices:
             return False
         first = following(self._catalog, now.choices[0], fields)
-        attempt = await self._ledger.send(order.id, first)
-        _log.info("wait", order=order.id, outcome="sent", panel=first.panel, waited_ms=self._now_ms() - one.since_ms)
-        await self._placing.go_on(order.id, attempt, fields, now, timeout_s=_EACH_S)
+        told = {"order": order.id, "panel": first.panel, "waited_ms": self._now_ms() - one.since_ms}
+
+        async def send() -> int:
+            attempt = await self._ledger.send(order.id, first)
+            _log.info("wait", outcome="sent", **told)
+            return attempt
+
+        await self._placing.go_on(order.id, send, fields, now, timeout_s=_EACH_S)
         if await self._ledger.waiting_of([order.id]):
             self._again = self._clock() + self._pause_s
             self._pause_s = min(2 * self._pause_s, _PAUSE_S[1])

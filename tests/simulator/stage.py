@@ -148,8 +148,9 @@ class Stage:
         await self.reconcile.start()
 
     async def _stop(self) -> None:
-        await self.reconcile.stop()
+        """As the program does: what is followed goes on until nothing is being bought any more."""
         await self.orders.drain(10.0, asyncio.Event())
+        await self.reconcile.stop()
 
     async def restart(self) -> None:
         """Stop the gateway, and start another one on the same ledger."""

@@ -1,5 +1,6 @@
 """The rest of an order that its panel ended early, made elsewhere; scene by scene, in virtual time."""
 
+import asyncio
 from decimal import Decimal
 
 import msgspec
@@ -41,6 +42,26 @@ def test_a_rest_is_made_by_the_next_panel_and_the_customer_sees_one_order() -> N
         assert of_customer(await stage.order(order)) == (OrderStatus.COMPLETED, 0, Decimal(0))
 
     played(scene, Stage(complete=True))
+
+
+def test_what_ends_early_during_a_stop_is_made_whole_after_the_next_start() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.settled_in()
+        order = await stage.add("l")
+        lost = await stage.add("m", Fate(arrives=False, answer="lost"))
+        await stage.orders.drain(1.0, asyncio.Event())
+        ended(stage, "a", "l", "Partial", remains=400)
+        await stage.minutes(14)
+        assert await stage.attempts(order) == [("a", ACCEPTED)]
+        assert (await stage.order(order)).refunded == 0
+        assert await stage.attempts(lost) == [("a", AttemptState.UNKNOWN)]
+        await stage.restart()
+        await stage.minutes(60)
+        assert await stage.attempts(order) == [("a", ACCEPTED), ("b", ACCEPTED)]
+        assert await stage.attempts(lost) == [("a", AttemptState.NOT_PLACED), ("b", ACCEPTED)]
+
+    logs = played(scene, Stage(complete=True))
+    assert [log for log in logs if log["log_level"] == "error" and log["event"] != "unknown"] == []
 
 
 def test_a_canceled_order_is_made_whole_by_the_next_panel() -> None:

@@ -1,5 +1,6 @@
 """Orders that only our money at the panels keeps from being bought: they wait; scene by scene, in virtual time."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -224,6 +225,22 @@ def test_it_waits_over_a_restart_and_is_bought_by_the_next_process() -> None:
         assert await stage.attempts(order) == [("b", ACCEPTED)]
 
     played(scene, Stage())
+
+
+def test_once_a_stop_has_begun_nothing_that_waits_is_sent() -> None:
+    async def scene(stage: Stage) -> None:
+        await dried(stage, "a", "b")
+        waiting = [await stage.add(f"l{number}") for number in range(3)]
+        await stage.orders.drain(1.0, asyncio.Event())
+        await topped_up(stage, "a", 10_000)
+        await stage.minutes(2)
+        assert [one.order for one in await stage.ledger.waiting()] == waiting
+        await stage.restart()
+        await stage.minutes(1)
+        assert [await stage.attempts(order) for order in waiting] == 3 * [[("a", ACCEPTED)]]
+
+    logs = played(scene, Stage())
+    assert [log for log in logs if log["log_level"] == "error"] == []
 
 
 def test_an_unknown_order_found_not_placed_waits_where_the_others_are_dry() -> None:

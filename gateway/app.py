@@ -226,6 +226,7 @@ class Gateway:
                 panel.name,
                 funds=panel.funds,
                 score=panel.score(now),
+                latency_s=panel.adds.latency_s,
                 is_open=not panel.closed(now),
                 is_stopped=bool(panel.stopped),
             )

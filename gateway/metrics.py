@@ -25,17 +25,31 @@ class Metrics:
             "panelmux_panel_funds", "Our money there, in the rules' currency", ["panel"], registry=self._registry
         )
         self._health = Gauge("panelmux_panel_health", "From 0 to 1", ["panel"], registry=self._registry)
+        self._latency = Gauge(
+            "panelmux_panel_latency_seconds", "How long it takes to answer an add", ["panel"], registry=self._registry
+        )
         self._open = Gauge("panelmux_panel_circuit_open", "1 = no orders go there", ["panel"], registry=self._registry)
         self._stopped = Gauge("panelmux_panel_stopped", "1 = until people say so", ["panel"], registry=self._registry)
         self._at_risk = Gauge(
             "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
         )
 
-    def panel(self, name: str, *, funds: Decimal | None, score: float, is_open: bool, is_stopped: bool) -> None:
+    def panel(
+        self,
+        name: str,
+        *,
+        funds: Decimal | None,
+        score: float,
+        latency_s: float | None,
+        is_open: bool,
+        is_stopped: bool,
+    ) -> None:
         """Take note of how a panel does; funds in the rules' currency."""
         if funds is not None:
             self._funds.labels(name).set(float(funds))
         self._health.labels(name).set(score)
+        if latency_s is not None:
+            self._latency.labels(name).set(latency_s)
         self._open.labels(name).set(is_open)
         self._stopped.labels(name).set(is_stopped)
 

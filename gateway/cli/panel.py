@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.cli import output
 from gateway.cli.failure import Exit
+from gateway.cli.health import health
 from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, rules_option
 from gateway.cli.opened import ledger_at, settled
 from gateway.cli.reached import catalog_of, known, known_ledger, ruled
@@ -80,6 +81,9 @@ class Resumed(msgspec.Struct, frozen=True):
 @click.group()
 def command() -> None:
     """The sites we buy from."""
+
+
+command.add_command(health)
 
 
 @command.command("list", cls=Leaf, examples=("panelmux panel list", "panelmux panel list --live --json"))

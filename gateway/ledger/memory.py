@@ -5,7 +5,7 @@ from typing import Protocol
 
 from gateway.ledger.learned import Learned, Reading
 from gateway.ledger.records import Suspicion
-from gateway.ledger.reports import RowChange, RulesFile
+from gateway.ledger.reports import RouteOutcomes, RowChange, RulesFile
 from gateway.routing import Delivered
 
 
@@ -50,6 +50,10 @@ class Memory(Protocol):
 
     async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
         """What the routes have really done of which an order ended, or was refilled, since then; oldest first."""
+        ...
+
+    async def outcomes(self, since_ms: int) -> Sequence[RouteOutcomes]:
+        """What became of the attempts that were begun since then, by panel and route."""
         ...
 
     async def keep_reading(self, reading: Reading) -> None: ...

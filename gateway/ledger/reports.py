@@ -41,6 +41,22 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     wrong: tuple[str, ...]
 
 
+class RouteOutcomes(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the attempts at one route.
+
+    Attributes:
+        attempts: by state, as `records.AttemptState`; `refusals` by reason, as `providers.errors.Reason`.
+        answers: how many were answered at once, and not settled by evidence; `took_ms` all of them together.
+    """
+
+    panel: str
+    remote_service: str
+    attempts: Mapping[str, int]
+    refusals: Mapping[str, int]
+    answers: int
+    took_ms: int
+
+
 class RulesFile(msgspec.Struct, frozen=True, kw_only=True):
     """A rules file that a gateway took, or, with the reason `why`, would not take.
 

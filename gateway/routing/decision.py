@@ -1,13 +1,10 @@
 """Put the offers of one service in order, and say why the others were left out."""
 
 from collections.abc import Sequence
-from operator import itemgetter
 
 from gateway.routing.fitting import CIRCUIT, Dry, asked, cost_at, part_of
 from gateway.routing.offers import Choice, Decision, LeftOut, Offer, Wanted
 from gateway.routing.policies import Place, Step, drawn, placed, policy_text
-
-_FIRST = itemgetter(0)
 
 
 def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, rules: str = "") -> Decision:
@@ -21,9 +18,9 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
     and after all others for the rest.
     """
     facts, place = asked(wanted), placed(steps)
-    able: list[tuple[Place, Choice]] = []
-    late: list[tuple[Place, Choice]] = []
-    ejected: list[tuple[Place, Choice, Offer]] = []
+    able: list[Place] = []
+    late: list[Place] = []
+    ejected: list[tuple[float, Place, Offer]] = []
     left_out: list[tuple[int, str, str, str]] = []
     dry = False
     for offer in offers:
@@ -34,30 +31,27 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
             continue
         part = None if facts.size <= offer.max else part_of(offer, facts)
         choice = Choice(offer.panel, offer.remote_service, cost, offer.score, cost * offer.truth, part)
+        found = place(offer, choice, facts)
         if not offer.closed:
-            ejected.append((place(offer, choice, facts), choice, offer))
+            ejected.append((-offer.score, found, offer))
         elif offer.ramp < 1 and drawn(offer, facts.seed) >= offer.ramp:
-            late.append((place(offer, choice, facts), choice))
+            late.append(found)
         else:
-            able.append((place(offer, choice, facts), choice))
+            able.append(found)
     panic = bool(ejected) and not able and not late
     if panic:
-        choices = tuple([choice for _, choice, _ in sorted(ejected, key=_healthiest_first)])
+        places = [found for _, found, _ in sorted(ejected)]
     else:
-        able.sort(key=_FIRST)
-        late.sort(key=_FIRST)
-        choices = tuple([choice for _, choice in able + late])
+        able.sort()
+        late.sort()
+        places = able + late
         left_out += [(one.position, one.panel, one.remote_service, CIRCUIT) for _, _, one in ejected]
     left_out.sort()
     return Decision(
         policy=policy_text(steps),
-        choices=choices,
+        choices=tuple([found[-1] for found in places]),
         left_out=tuple([LeftOut(panel, service, why) for _, panel, service, why in left_out]),
         panic=panic,
         dry=dry,
         rules=rules,
     )
-
-
-def _healthiest_first(ejected: tuple[Place, Choice, Offer]) -> tuple[float, Place]:
-    return -ejected[2].score, ejected[0]

@@ -50,9 +50,9 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         orders: weight of the orders that ended.
         paid: of them, what they took of us as a share of what they were to cost.
         got: of them, what was delivered as a share of what was ordered.
-        short: of them, those that were not delivered whole.
+        short: of them, those that were not delivered whole; `canceled` those of which nothing was.
         refills: refills asked for.
-        seconds: how long completed orders take, on average; 0 = none yet.
+        seconds: how long completed orders take, on average; `start_s` how long any takes to begin; 0 = none yet.
         at_ms: when the last one ended, milliseconds since 1970.
     """
 
@@ -64,6 +64,8 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     short: float = 0.0
     refills: float = 0.0
     seconds: float = 0.0
+    start_s: float = 0.0
+    canceled: float = 0.0
     at_ms: int = 0
 
 
@@ -83,17 +85,21 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
 def ended(known: Delivered, end: End, now_ms: int) -> Delivered:
     """Take in how one order ended."""
     faded = _faded(known, now_ms, FADING)
-    seconds = faded.seconds
-    if end.seconds is not None:
-        seconds = end.seconds if not seconds else seconds + (end.seconds - seconds) / 8
     return msgspec.structs.replace(
         faded,
         orders=faded.orders + 1,
         paid=faded.paid + min(max(end.paid, 0.0), MOST),
         got=faded.got + min(max(end.got, 0.0), 1.0),
         short=faded.short + (end.got < 1),
-        seconds=seconds,
+        canceled=faded.canceled + (end.got <= 0),
+        seconds=faded.seconds if end.seconds is None else _averaged(faded.seconds, end.seconds),
     )
+
+
+def started(known: Delivered, seconds: float, now_ms: int) -> Delivered:
+    """Take in how long an order took to begin."""
+    faded = _faded(known, now_ms, 1.0)
+    return msgspec.structs.replace(faded, start_s=_averaged(faded.start_s, max(seconds, 1.0)))
 
 
 def refilled(known: Delivered, now_ms: int) -> Delivered:
@@ -114,6 +120,7 @@ def together(known: Iterable[Delivered], panel: str, now_ms: int) -> Delivered:
             got=sums.got + faded.got,
             short=sums.short + faded.short,
             refills=sums.refills + faded.refills,
+            canceled=sums.canceled + faded.canceled,
         )
     return sums
 
@@ -142,6 +149,10 @@ def kept(known: Delivered, now_ms: int) -> float:
     return (known.orders - known.short + PRIOR) / (known.orders + PRIOR)
 
 
+def _averaged(before: float, now: float) -> float:
+    return now if not before else before + (now - before) / 8
+
+
 def _ratio(paid: float, got: float) -> float:
     return min(paid / got, MOST) if got > 0 else MOST
 
@@ -159,5 +170,6 @@ def _faded(known: Delivered, now_ms: int, once: float) -> Delivered:
         got=known.got * by,
         short=known.short * by,
         refills=known.refills * by,
+        canceled=known.canceled * by,
         at_ms=max(now_ms, known.at_ms),
     )

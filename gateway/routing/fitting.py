@@ -13,6 +13,7 @@ from gateway.routing.offers import Offer, Wanted
 from providers.service_types import PER_ORDER
 
 CIRCUIT: Final = "circuit open: it fails at present"
+_NO_PRICE: Final = "no price known"
 
 
 class Dry(str):
@@ -28,8 +29,9 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         size: units of one run.
         parts: in how many orders it may be bought, one after the other.
         thousands: how many times a rate is paid.
+        particular: an offer has to have something, or to keep to something, that not every one does.
         most: what a cost may be at most, for the charge to leave the margin.
-        seed, link_seed: what chance draws from, for this order and for its link.
+        seed, link_seed: what chance draws from, for this order and for its link; odd.
     """
 
     type: str
@@ -37,6 +39,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     size: int
     parts: int
     thousands: Decimal
+    particular: bool
     dripfeed: bool
     refill: bool
     cancel: bool
@@ -53,13 +56,16 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 def asked(wanted: Wanted) -> Asked:
     fields = wanted.fields
     size = fields.size()
+    dripfeed = getattr(fields, "runs", None) is not None
+    limited = wanted.max_rate is not None or wanted.only is not None or bool(wanted.never)
     return Asked(
         type=fields.type,
         facts=replace(wanted.facts, quantity=size, link=fields.link, type=fields.type, charge=wanted.charge),
         size=size,
         parts=wanted.parts,
         thousands=Decimal(1) if fields.type in PER_ORDER else Decimal(fields.units()) / 1000,
-        dripfeed=getattr(fields, "runs", None) is not None,
+        particular=limited or dripfeed or wanted.refill or wanted.cancel,
+        dripfeed=dripfeed,
         refill=wanted.refill,
         cancel=wanted.cancel,
         charge=wanted.charge,
@@ -74,40 +80,36 @@ def asked(wanted: Wanted) -> Asked:
 
 
 def seed(text: str) -> int:
-    """64 bits of a text, the same in every process."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+    """An odd number of 64 bits for a text, the same in every process."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) | 1
 
 
 def cost_at(offer: Offer, asked: Asked) -> Decimal | str:
     """The cost; or why not, the circuit left aside: that is looked at last, and may be overruled."""
-    rate, size = offer.rate, asked.size
     if (
-        rate is None
-        or not offer.listed
-        or offer.type != asked.type
-        or not (offer.min <= size <= offer.max or part_of(offer, asked))
-        or offer.stopped
-        or offer.held
-        or offer.condition is not None
-        or (asked.dripfeed and offer.dripfeed is False)
-        or asked.refill > offer.refill
-        or asked.cancel > offer.cancel
-        or asked.max_rate is not None
-        or asked.only is not None
-        or asked.never
-    ):
-        why = _hindrance(offer, asked)
-        if why is not None or rate is None:
-            return why or "no price known"
-    cost = (rate * asked.thousands).quantize(STEP, ROUND_CEILING)
-    if not cost:
-        cost = STEP
+        (rate := offer.rate) is not None
+        and offer.listed
+        and offer.min <= asked.size <= offer.max
+        and offer.type == asked.type
+        and not (asked.particular or offer.condition or offer.held or offer.stopped)
+    ):  # the usual case, fast
+        cost = (rate * asked.thousands).quantize(STEP, ROUND_CEILING)
+        if cost and cost <= asked.most and ((funds := offer.funds) is None or cost <= funds):
+            return cost
+    return _looked_at(offer, asked)
+
+
+def _looked_at(offer: Offer, asked: Asked) -> Decimal | str:
+    why = _hindrance(offer, asked)
+    if why is not None or offer.rate is None:
+        return why or _NO_PRICE
+    cost = (offer.rate * asked.thousands).quantize(STEP, ROUND_CEILING) or STEP
     if cost > asked.most:
         return _too_dear(cost, asked)
     if offer.stopped:
         return f"takes no orders: {offer.stopped}"
     if offer.funds is not None and offer.funds < cost:
-        now = cost if size <= offer.max else up(cost * part_of(offer, asked) / size)
+        now = cost if asked.size <= offer.max else up(cost * part_of(offer, asked) / asked.size)
         if offer.funds < now:
             return Dry(f"would cost {wire(now)} of {wire(offer.funds)} that we have there")
     return cost
@@ -132,7 +134,7 @@ def _hindrance(offer: Offer, asked: Asked) -> str | None:
     if not offer.listed:
         return "not listed by the panel any more"
     if offer.rate is None:
-        return "no price known"
+        return _NO_PRICE
     if offer.type != asked.type:
         return f'its type is "{offer.type}", not "{asked.type}"'
     if offer.panel in asked.never or (asked.only is not None and offer.panel not in asked.only):

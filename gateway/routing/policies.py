@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import takewhile
 from math import inf, log
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -48,9 +48,10 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Step: TypeAlias = Policy | Canary
-Place: TypeAlias = tuple[object, ...]
+Place: TypeAlias = tuple[Any, ...]
 
 _BITS: Final = 2**64 - 1
+_ALL: Final = 2.0**64
 
 
 def policy_text(steps: Sequence[Step]) -> str:
@@ -66,7 +67,7 @@ def policy_text(steps: Sequence[Step]) -> str:
 
 
 def placed(steps: Sequence[Step]) -> Callable[[Offer, Choice, Asked], Place]:
-    """What to sort offers by: the smallest comes first."""
+    """What to sort offers by: the smallest comes first. No two are alike, and each ends with its choice."""
     kinds = tuple(takewhile(lambda step: step is not Policy.CHEAPEST, steps))  # cheapest leaves no two alike
     if not kinds:
         return _by_cost
@@ -79,6 +80,7 @@ def placed(steps: Sequence[Step]) -> Callable[[Offer, Choice, Asked], Place]:
             offer.panel,
             offer.remote_service,
             offer.position,
+            choice,
         )
     return lambda offer, choice, asked: (
         *(step(offer, choice, asked) for step in functions),
@@ -86,11 +88,12 @@ def placed(steps: Sequence[Step]) -> Callable[[Offer, Choice, Asked], Place]:
         offer.panel,
         offer.remote_service,
         offer.position,
+        choice,
     )
 
 
 def _by_cost(offer: Offer, choice: Choice, _asked: Asked) -> Place:
-    return choice.cost, offer.panel, offer.remote_service, offer.position
+    return choice.cost, offer.panel, offer.remote_service, offer.position, choice
 
 
 def _effective(_offer: Offer, choice: Choice, _asked: Asked) -> object:
@@ -115,8 +118,8 @@ def _weighted(offer: Offer, _choice: Choice, asked: Asked) -> object:
 
 
 def _spread(offer: Offer, choice: Choice, asked: Asked) -> object:
-    cost = choice.cost if choice.effective is None else choice.effective
-    return _lot(offer, asked.seed, float(cost) ** -2)
+    cost = float(choice.cost if choice.effective is None else choice.effective)
+    return _lot(offer, asked.seed, 1 / (cost * cost))
 
 
 def _sticky(offer: Offer, _choice: Choice, asked: Asked) -> object:
@@ -134,10 +137,13 @@ def _canary(canary: Canary) -> Callable[[Offer, Choice, Asked], object]:
 
 
 def drawn(offer: Offer, seed: int) -> float:
-    """A number from 0 to 1 for an offer: the same for the same seed, whatever other offers there are."""
-    mixed = (_of_route(offer.panel, offer.remote_service) ^ seed) * 0x9E3779B97F4A7C15 & _BITS
-    mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93 & _BITS
-    return (mixed ^ mixed >> 32) / 2**64
+    """A number from 0 to 1, 0 excluded, for an offer and an odd seed: the same whatever other offers there are.
+
+    Two odd numbers of 64 bits are multiplied, and the lower half of their product is taken: as the seeds go through
+    all of theirs, so does the product, for each offer; and evenly in pairs and triples, for offers' numbers that are
+    hashes.
+    """
+    return (_of_route(offer.panel, offer.remote_service) * seed & _BITS) / _ALL
 
 
 @lru_cache(100_000)
@@ -150,7 +156,7 @@ def _lot(offer: Offer, seed: int, weight: float) -> float:
 
     Drawn from hashes, so that the same order draws the same, and a new offer leaves the draws of the others alone.
     """
-    return -log(drawn(offer, seed) + 2.0**-64) / weight
+    return -log(drawn(offer, seed)) / weight
 
 
 _STEPS: Final[Mapping[Policy, Callable[[Offer, Choice, Asked], object]]] = {

@@ -14,6 +14,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.rules import load
 from gateway.shared import InProcess
 from providers import PROVIDERS
+from providers.base import OrderStatus, Status
 from tests.test_cli.shell import Shell, Site, placed
 
 
@@ -92,6 +93,32 @@ def test_a_stopped_panel_says_why_until_people_let_it_go_on(selling: Shell) -> N
     }
     assert selling.run("panel", "resume", "alpha").stderr == "alpha: it is not stopped\n"
     assert "did you mean alpha?" in selling.run("panel", "resume", "alfa").stderr
+
+
+def test_how_panels_did_with_our_orders(selling: Shell) -> None:
+    assert selling.run("panel", "health").exit_code == Exit.UNREACHABLE, "there is no ledger yet"
+    ends = (OrderStatus.COMPLETED, OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED)
+
+    async def work(opened: Ledger) -> None:
+        await placed(opened)
+        for status in ends:
+            order = await placed(opened, unknown=False)
+            [attempt] = await opened.attempts(order)
+            remains = 500 if status is OrderStatus.PARTIAL else None
+            await opened.observe(attempt.id, Status(word="", status=status, remains=remains), next_ms=None)
+
+    selling.keep(work)
+    alpha, service = selling.json("panel", "health", "--services")
+    assert (alpha["remote_service"], service["remote_service"]) == ("", "101")
+    assert (alpha["asked"], alpha["taken"], alpha["unknown"], alpha["refused"]) == (5, 4, 1, {})
+    shares = alpha["whole"], alpha["partial"], alpha["canceled"]
+    assert shares == pytest.approx((0.48, 0.25, 0.26), abs=0.02), "the later ones count a little more"
+    assert float(service["truth"]) > 1
+    assert selling.json("panel", "health", "beta") == []
+    assert selling.run("panel", "health", "beta").stderr == "beta: no order of ours went there\n"
+    table = selling.run("panel", "health").stdout.split()
+    assert table[:3] == ["panel", "asked", "taken"]
+    assert table[table.index("alpha") :][:4] == ["alpha", "5", "80", "%"]
 
 
 def test_rows_of_one_panel_are_searched(selling: Shell) -> None:

@@ -5,10 +5,11 @@ from decimal import Decimal
 import pytest
 
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Next
+from gateway.ledger.records import Accepted, Next, Refused
+from gateway.ledger.reports import RouteOutcomes
 from gateway.routing import Delivered
 from providers.base import OrderStatus
-from tests.test_ledger.samples import Clock, bought, funded, sent, told
+from tests.test_ledger.samples import Clock, bought, funded, placement, sent, told
 
 pytestmark = pytest.mark.anyio
 
@@ -21,14 +22,60 @@ async def _one(ledger: Ledger) -> Delivered:
 
 async def test_a_whole_order_is_paid_and_got_and_took_its_time(ledger: Ledger, clock: Clock) -> None:
     placed = await bought(ledger, await funded(ledger))
+    clock.ms += 30_000
     await ledger.observe(sent(placed), told(OrderStatus.IN_PROGRESS, remains=40), next_ms=1)
-    assert await ledger.delivered() == ()
-    clock.ms += 90_000
+    assert (await _one(ledger)).orders == 0
+    clock.ms += 60_000
     await ledger.observe(sent(placed), told(OrderStatus.COMPLETED, remains=0, charge=Decimal("0.5")), next_ms=1)
     known = await _one(ledger)
     assert (known.orders, known.got, known.short, known.seconds) == (1, 1, 0, 90)
     assert known.paid == pytest.approx(1.25), "0.5 taken of us where 0.4 was listed"
     assert known.at_ms == clock.ms
+
+
+async def test_how_long_an_order_took_to_begin_is_learned_once(ledger: Ledger, clock: Clock) -> None:
+    placed = await bought(ledger, await funded(ledger))
+    for wait_s, status in (
+        (10, OrderStatus.PENDING),
+        (10, OrderStatus.PROCESSING),
+        (20, OrderStatus.IN_PROGRESS),
+        (500, OrderStatus.IN_PROGRESS),
+        (500, OrderStatus.PARTIAL),
+    ):
+        clock.ms += wait_s * 1000
+        await ledger.observe(sent(placed), told(status, remains=40), next_ms=1)
+    known = await _one(ledger)
+    assert (known.start_s, known.orders, known.short, known.canceled) == (40, 1, 1, 0)
+
+
+async def test_an_order_canceled_before_it_began_says_nothing_of_how_long_that_takes(ledger: Ledger) -> None:
+    placed = await bought(ledger, await funded(ledger))
+    await ledger.observe(sent(placed), told(OrderStatus.CANCELED), next_ms=1)
+    known = await _one(ledger)
+    assert (known.start_s, known.short, known.canceled) == (0, 1, 1)
+
+
+async def test_what_became_of_attempts_is_counted_by_route(ledger: Ledger, clock: Clock) -> None:
+    account = await funded(ledger)
+    await bought(ledger, account)
+    clock.ms += 86_400_000
+    since_ms = clock.ms
+    first = await ledger.place(placement(account))
+    assert first.attempt is not None
+    clock.ms += 500
+    then = Next(panel="beta", remote_service="9", cost=Decimal("0.1"), remote_cost=Decimal("0.1"))
+    second = await ledger.settle(first.attempt, Refused(reason="funds", evidence="{}"), then)
+    assert second is not None
+    clock.ms += 120_000
+    await ledger.settle(second, Accepted(remote_id="77"))
+    assert await ledger.outcomes(since_ms) == (
+        RouteOutcomes(
+            panel="alpha", remote_service="7", attempts={"refused": 1}, refusals={"funds": 1}, answers=1, took_ms=500
+        ),
+        RouteOutcomes(panel="beta", remote_service="9", attempts={"accepted": 1}, refusals={}, answers=0, took_ms=0),
+    )
+    [alpha, _] = await ledger.outcomes(0)
+    assert alpha.attempts == {"accepted": 1, "refused": 1}
 
 
 async def test_an_end_is_counted_once(ledger: Ledger) -> None:

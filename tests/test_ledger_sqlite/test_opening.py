@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_ledger_of_a_newer_program_is_refused(kept: Ledger, path: Path) -> None:
     with another(path) as other:
         other.execute("INSERT INTO schema VALUES (99, '0099_later', 'x', 1)")
-    with pytest.raises(LedgerUnusable, match="schema is version 99, this program knows 4; run the newer program"):
+    with pytest.raises(LedgerUnusable, match="schema is version 99, this program knows 5; run the newer program"):
         await ledger(f"sqlite:///{path}").open()
 
 

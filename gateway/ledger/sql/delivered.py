@@ -7,14 +7,14 @@ from gateway.ledger.sql.work import Row, Work
 from gateway.routing import delivered
 from gateway.routing.delivered import Delivered, End
 
-_FIELDS: Final = "panel, remote_service, orders, paid, got, short, refills, seconds, at_ms"
+_FIELDS: Final = "panel, remote_service, orders, paid, got, short, refills, seconds, start_s, canceled, at_ms"
 _OF_ROUTE = f"SELECT {_FIELDS} FROM delivered WHERE panel = ? AND remote_service = ?"  # noqa: S608 - constants
 _SINCE = f"SELECT {_FIELDS} FROM delivered WHERE at_ms >= ? ORDER BY at_ms"  # noqa: S608 - constants
 _KEEP = f"""
-    INSERT INTO delivered ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO delivered ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (panel, remote_service) DO UPDATE SET orders = excluded.orders, paid = excluded.paid,
         got = excluded.got, short = excluded.short, refills = excluded.refills, seconds = excluded.seconds,
-        at_ms = excluded.at_ms"""  # noqa: S608 - constants
+        start_s = excluded.start_s, canceled = excluded.canceled, at_ms = excluded.at_ms"""  # noqa: S608 - constants
 _TAKEN_BY = """
     SELECT panel, remote_service FROM attempt
     WHERE order_id = ? AND panel = ? AND state = 'accepted' ORDER BY id DESC LIMIT 1"""
@@ -23,6 +23,11 @@ _TAKEN_BY = """
 def ended(panel: str, remote_service: str, end: End, now_ms: int) -> Work[None]:
     known = yield from _of_route(panel, remote_service)
     yield from _keep(delivered.ended(known, end, now_ms))
+
+
+def started(panel: str, remote_service: str, seconds: float, now_ms: int) -> Work[None]:
+    known = yield from _of_route(panel, remote_service)
+    yield from _keep(delivered.started(known, seconds, now_ms))
 
 
 def refilled(order: int, panel: str, now_ms: int) -> Work[None]:
@@ -44,12 +49,21 @@ def _of_route(panel: str, remote_service: str) -> Work[Delivered]:
 
 
 def _keep(known: Delivered) -> Work[None]:
-    sums = (known.orders, known.paid, known.got, known.short, known.refills, known.seconds)
+    sums = (
+        known.orders,
+        known.paid,
+        known.got,
+        known.short,
+        known.refills,
+        known.seconds,
+        known.start_s,
+        known.canceled,
+    )
     yield _KEEP, (known.panel, known.remote_service, *sums, known.at_ms)
 
 
 def _read(row: Row) -> Delivered:
-    panel, remote_service, orders, paid, got, short, refills, seconds, at_ms = row
+    panel, remote_service, orders, paid, got, short, refills, seconds, start_s, canceled, at_ms = row
     return Delivered(
         panel=panel,
         remote_service=remote_service,
@@ -59,5 +73,7 @@ def _read(row: Row) -> Delivered:
         short=short,
         refills=refills,
         seconds=seconds,
+        start_s=start_s,
+        canceled=canceled,
         at_ms=at_ms,
     )

@@ -24,7 +24,7 @@ from gateway.ledger.records import (
     Waiting,
     Wish,
 )
-from gateway.ledger.reports import Recovery, Replay, RowChange, RulesFile, Totals
+from gateway.ledger.reports import Recovery, Replay, RouteOutcomes, RowChange, RulesFile, Totals
 from gateway.ledger.sql import (
     accounts,
     audit,
@@ -35,6 +35,7 @@ from gateway.ledger.sql import (
     learned,
     meta,
     orders,
+    outcomes,
     reading,
     refills,
     requests,
@@ -283,6 +284,9 @@ class SQLLedger:
 
     async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
         return await self._database.read(delivered.since(since_ms))
+
+    async def outcomes(self, since_ms: int) -> Sequence[RouteOutcomes]:
+        return await self._database.read(outcomes.since(since_ms))
 
     async def keep_reading(self, reading: Reading) -> None:
         await self._database.write(learned.keep_reading(reading))

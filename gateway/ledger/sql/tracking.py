@@ -32,6 +32,8 @@ _SPENT = """
 _CHECKED = "UPDATE attempt SET next_ms = ?, remote_charge = ?, taken = ?, ended_ms = ? WHERE id = ?"
 _PASSED_ON = "UPDATE attempt SET passed_on = 1 WHERE id = ?"
 
+_NOT_BEGUN: Final = frozenset({OrderStatus.PENDING, OrderStatus.PROCESSING})
+
 
 class _Spent(msgspec.Struct, frozen=True):
     """What an attempt takes of us: by the panel's last word, and net by all that is known."""
@@ -85,6 +87,9 @@ def observe(attempt: int, told: Status, next_ms: int | None, now_ms: int) -> Wor
         refund = after.refunded - kept.life.refunded
         yield from lives.change(kept, after, now_ms)
         yield from events.append(kept.order, attempt, "status", _evidence(told, refund, None), now_ms, word)
+    if kept.life.status in _NOT_BEGUN and after.status not in {OrderStatus.CANCELED, *_NOT_BEGUN}:
+        seconds = max(now_ms - spent.created_ms, 0) / 1000
+        yield from delivered.started(spent.panel, spent.remote_service, seconds, now_ms)
     ended_ms = _ended(one, after, told, spent, now_ms)
     yield from _write(attempt, spent, msgspec.structs.replace(then, ended_ms=ended_ms), next_ms)
     if ended_ms is not None and spent.ended_ms is None:

@@ -1,0 +1,3 @@
+-- How soon orders begin at a route, and how many it cancels.
+ALTER TABLE delivered ADD COLUMN start_s REAL NOT NULL DEFAULT 0;
+ALTER TABLE delivered ADD COLUMN canceled REAL NOT NULL DEFAULT 0;

@@ -27,7 +27,7 @@ from gateway.catalog.services import (
 )
 from gateway.catalog.sync import Ledger, Sync, Synced, pause_s
 from gateway.money import down
-from gateway.panels import Panel
+from gateway.panels import Panel, Standing
 from gateway.routing import Offer
 from gateway.rules.model import Ids, Publish, Route, Rules
 from gateway.shared import Shared
@@ -197,9 +197,10 @@ class Catalog:
 
     def offers(self, service: Service, now: float) -> list[Offer]:
         """Where the service could be bought, as its routes stand; `now` is a moment of the clock."""
-        return [self._offer(position, route, now) for position, route in enumerate(service.routes)]
+        standings: dict[str, Standing] = {}
+        return [self._offer(position, route, now, standings) for position, route in enumerate(service.routes)]
 
-    def _offer(self, position: int, route: Route, now: float) -> Offer:
+    def _offer(self, position: int, route: Route, now: float, standings: dict[str, Standing]) -> Offer:
         panel = self.panels.get(route.panel)
         row = None if panel is None else panel.rows.get(route.service)
         if panel is None or row is None:
@@ -211,6 +212,9 @@ class Catalog:
                 condition=route.when,
                 listed=False,
             )
+        standing = standings.get(route.panel)
+        if standing is None:
+            standing = standings[route.panel] = panel.standing(now)
         known = self.deliveries.of(route.panel, route.service)
         return Offer(
             panel=route.panel,
@@ -226,14 +230,14 @@ class Catalog:
             refill=row.refill,
             cancel=row.cancel,
             dripfeed=row.dripfeed,
-            closed=panel.closed(now) and panel.route_closed(route.service, now),
-            ramp=panel.ramp(now),
-            stopped=panel.stopped or panel.quiet_for(now),
-            score=panel.score(now),
+            closed=standing.closed and panel.route_closed(route.service, now),
+            ramp=standing.ramp,
+            stopped=standing.stopped,
+            score=standing.score,
             truth=known.truth,
             kept=known.kept,
             seconds=known.seconds,
-            funds=panel.funds,
+            funds=standing.funds,
         )
 
     async def sync(self, panel: str, *, accept: bool = False) -> Synced:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Final
 
+import msgspec
 import structlog
 
 from gateway import health
@@ -31,6 +32,16 @@ Less than a customer's program waits for its answer; a reading takes two balance
 
 TRIAL_S: Final = 1.0
 """How often an order tries a panel whose circuit is open, where all circuits are."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How a panel stands, for a decision: fields as of `gateway.routing.Offer`."""
+
+    closed: bool
+    ramp: float
+    stopped: str
+    score: float
+    funds: Decimal | None
 
 
 class Panel:
@@ -258,6 +269,16 @@ class Panel:
 
     def score(self, now: float) -> float:
         return min(health.score(self.reads, now), health.score(self.adds, now))
+
+    def standing(self, now: float) -> Standing:
+        """How it stands at this moment of the clock."""
+        return Standing(
+            closed=self.closed(now),
+            ramp=self.ramp(now),
+            stopped=self.stopped or self.quiet_for(now),
+            score=self.score(now),
+            funds=self.funds,
+        )
 
     @property
     def funds(self) -> Decimal | None:

@@ -30,6 +30,8 @@ from gateway.ledger.spill import Spill
 from gateway.metrics import Metrics
 from gateway.panels import Panel
 from gateway.placing.choosing import Left, following, partial
+from gateway.placing.keeping import Kept
+from gateway.placing.lessons import Lessons
 from gateway.placing.outcomes import Sending, evidence, outcome_of, word
 from gateway.routing import Choice
 from gateway.rules.model import Feature
@@ -42,9 +44,7 @@ _log = structlog.get_logger()
 
 _AGAIN_S: Final = 0.25  # before an outcome that the ledger could not take is written again; doubling
 _AGAIN_AT_MOST_S: Final = 5.0
-_SPILL_S: Final = 0.5  # an id that the ledger has not taken by then is written beside it
 _LAST_WORD_S: Final = 5.0  # how long a stop waits for the ledger after it has cut what was being bought
-_TELLING: Final = frozenset({Reason.FUNDS, Reason.KEY, Reason.ACCOUNT})  # refusals that people have to mend
 
 
 class Stopping(Exception):
@@ -100,7 +100,7 @@ class Placing:
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
-        self._metrics = metrics
+        self._lessons = Lessons(ledger, catalog, metrics)
         self._spill = spill
         self._send_s = send_s
         self._may_send = may_send
@@ -311,20 +311,20 @@ class Placing:
     async def _settle(self, sending: Sending, outcome: Outcome, then: Next | Fail | Wait | None) -> int | None:
         """Write the outcome, however long the ledger takes; an id once read is not let go of."""
         pause_s = _AGAIN_S
-        kept = _Kept(self._spill, sending, outcome)
+        kept = Kept(self._spill, sending.attempt, outcome)
         while True:
             try:
                 next_attempt = await kept.within(self._ledger.settle(sending.attempt, outcome, then))
             except records.RemoteIdTaken as taken:
                 _log.error("attempt", **sending.told(), outcome="unknown", why=str(taken))
-                await self._conflict(sending, str(taken))
+                await self._lessons.conflict(sending, str(taken))
                 outcome, then = records.Unknown(evidence=evidence({"conflict": str(taken)})), None
             except records.Fenced as fenced:
                 _log.error("attempt", **sending.told(), outcome=word(outcome), why=str(fenced))
                 then = Fail(why="another process sells from the ledger now")
             except (records.WrongState, ValueError) as wrong:
                 _log.error("attempt", **sending.told(), outcome="not_written", was=repr(outcome), why=str(wrong))
-                await self._contradicted(sending, outcome, str(wrong))
+                await self._lessons.contradicted(sending, outcome, str(wrong))
                 await kept.let_go()
                 return None
             except Exception as broken:  # noqa: BLE001 - LedgerBusy, or worse: the next try may be luckier
@@ -335,95 +335,8 @@ class Placing:
                 pause_s = min(2 * pause_s, _AGAIN_AT_MOST_S)
             else:
                 await kept.let_go()
-                await self._learn(sending, outcome)
-                self._tell(sending, outcome)
+                await self._lessons.learn(sending, outcome)
                 return next_attempt
-
-    async def _conflict(self, sending: Sending, why: str) -> None:
-        """A panel gave an id that another order of ours has: one of the two is wrong, so it takes no more orders."""
-        panel = self._catalog.panel(sending.choice.panel)
-        if panel is not None:
-            panel.stop_for, panel.stop_kept = f"it gave one id to two orders; order {sending.order}: {why}", False
-        try:
-            await self._ledger.learn(sending.choice.panel, stopped=why)
-            if panel is not None:
-                panel.stop_kept = True
-        except records.LedgerError as error:
-            _log.error("panel", panel=sending.choice.panel, outcome="not_written", why=str(error))
-
-    async def _contradicted(self, sending: Sending, outcome: Outcome, why: str) -> None:
-        """An answer that comes after the attempt was settled otherwise: kept where people look."""
-        if not isinstance(outcome, Accepted):
-            return
-        seen = evidence({"remote_id": outcome.remote_id, "why": why})
-        try:
-            await self._ledger.note(sending.order, sending.attempt, "late_id", seen)
-        except records.LedgerError as error:
-            _log.error("attempt", **sending.told(), outcome="not_written", was=repr(outcome), why=str(error))
-
-    async def _learn(self, sending: Sending, outcome: Outcome) -> None:
-        """Take note of what an outcome says of other orders there."""
-        choice = sending.choice
-        panel = self._catalog.panel(choice.panel)
-        if isinstance(outcome, records.Unknown) and panel is not None:
-            panel.unknown += 1
-        if isinstance(outcome, records.Refused) and outcome.reason == Reason.DUPLICATE.value:
-            link = sending.fields.link
-            try:
-                await self._ledger.duplicate_seen(choice.panel, choice.remote_service, link, by=sending.attempt)
-            except records.LedgerError as error:
-                _log.error("attempt", **sending.told(), outcome="duplicate_not_written", why=str(error))
-
-    def _tell(self, sending: Sending, outcome: Outcome) -> None:
-        name = word(outcome)
-        self._metrics.attempts.labels(sending.choice.panel, name).inc()
-        if isinstance(outcome, records.Refused):
-            self._metrics.refusals.labels(sending.choice.panel, outcome.reason).inc()
-        match outcome:
-            case Accepted(remote_id=remote_id):
-                _log.info("attempt", **sending.told(), outcome=name, remote_id=remote_id)
-            case records.Unknown(evidence=seen):
-                then = "never sent again; evidence is sought once it can arrive no more; panelmux order list --unknown"
-                _log.warning("attempt", **sending.told(), outcome=name, seen=seen, then=then)
-            case records.Refused(reason=reason, evidence=seen) if reason in _TELLING:
-                _log.warning("attempt", **sending.told(), outcome=name, reason=reason, seen=seen)
-            case records.Refused(reason=reason):
-                _log.info("attempt", **sending.told(), outcome=name, reason=reason)
-            case records.NotSent(evidence=seen):
-                _log.info("attempt", **sending.told(), outcome=name, seen=seen)
-
-
-class _Kept:
-    """An id on its way into the ledger: written beside it when that takes long, and taken away there afterwards."""
-
-    def __init__(self, spill: Spill | None, sending: Sending, outcome: Outcome) -> None:
-        self._file = spill
-        self._attempt = sending.attempt
-        self._outcome = outcome
-        self._slot: int | None = None
-
-    async def within(self, writing: Awaitable[int | None]) -> int | None:
-        """What the ledger answers, however late; after `_SPILL_S` the id is safe without it."""
-        if self._file is None or not isinstance(self._outcome, Accepted) or self._slot is not None:
-            return await writing
-        task = asyncio.ensure_future(writing)
-        done, _ = await asyncio.wait({task}, timeout=_SPILL_S)
-        if not done:
-            await self.spill()
-        return await task
-
-    async def spill(self) -> None:
-        if self._file is None or not isinstance(self._outcome, Accepted) or self._slot is not None:
-            return
-        try:
-            self._slot = await asyncio.to_thread(self._file.put, self._attempt, self._outcome)
-        except Exception as error:  # noqa: BLE001 - the ledger is tried again all the same
-            _log.error("spill", attempt=self._attempt, remote_id=self._outcome.remote_id, why=repr(error))
-
-    async def let_go(self) -> None:
-        if self._file is not None and self._slot is not None:
-            await asyncio.to_thread(self._file.free, self._slot)
-            self._slot = None
 
 
 def _new_order(panel: Panel, sending: Sending) -> NewOrder:

@@ -1,10 +1,15 @@
 """Put the offers of one service in order, and say why the others were left out."""
 
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, TypeAlias
 
 from gateway.routing.fitting import CIRCUIT, Dry, asked, cost_at, part_of
 from gateway.routing.offers import Choice, Decision, LeftOut, Offer, Wanted
-from gateway.routing.policies import Place, Step, drawn, placed, policy_text
+from gateway.routing.policies import Step, drawn, keyed, policy_text
+
+_Place: TypeAlias = tuple[Any, Decimal, str, str, int, Choice]
+"""What offers are sorted by: the policy's key, then what tells any two apart; the last is never reached."""
 
 
 def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, rules: str = "") -> Decision:
@@ -17,10 +22,10 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
     healthiest first (`panic`). An offer that is only just back comes first for a growing share of the orders (`ramp`)
     and after all others for the rest.
     """
-    facts, place = asked(wanted), placed(steps)
-    able: list[Place] = []
-    late: list[Place] = []
-    ejected: list[tuple[float, Place, Offer]] = []
+    facts, key = asked(wanted), keyed(steps)
+    able: list[_Place] = []
+    late: list[_Place] = []
+    ejected: list[tuple[float, _Place, Offer]] = []
     left_out: list[tuple[int, str, str, str]] = []
     dry = False
     for offer in offers:
@@ -29,27 +34,25 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
             dry = dry or isinstance(cost, Dry)
             left_out.append((offer.position, offer.panel, offer.remote_service, str(cost)))
             continue
-        part = None if facts.size <= offer.max else part_of(offer, facts)
-        choice = Choice(offer.panel, offer.remote_service, cost, offer.score, cost * offer.truth, part)
-        found = place(offer, choice, facts)
+        part = part_of(offer, facts) or None if facts.size > offer.max else None
+        choice = Choice(panel := offer.panel, service := offer.remote_service, cost, offer.score, offer.truth, part)
+        place = (cost if key is None else key(offer, choice, facts), cost, panel, service, offer.position, choice)
         if not offer.closed:
-            ejected.append((-offer.score, found, offer))
+            ejected.append((-offer.score, place, offer))
         elif offer.ramp < 1 and drawn(offer, facts.seed) >= offer.ramp:
-            late.append(found)
+            late.append(place)
         else:
-            able.append(found)
+            able.append(place)
     panic = bool(ejected) and not able and not late
     if panic:
-        places = [found for _, found, _ in sorted(ejected)]
+        places = [place for _, place, _ in sorted(ejected)]
     else:
-        able.sort()
-        late.sort()
-        places = able + late
+        places = sorted(able) + sorted(late)
         left_out += [(one.position, one.panel, one.remote_service, CIRCUIT) for _, _, one in ejected]
     left_out.sort()
     return Decision(
         policy=policy_text(steps),
-        choices=tuple([found[-1] for found in places]),
+        choices=tuple([place[-1] for place in places]),
         left_out=tuple([LeftOut(panel, service, why) for _, panel, service, why in left_out]),
         panic=panic,
         dry=dry,

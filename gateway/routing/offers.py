@@ -92,7 +92,7 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         cost: what this order would take of us there, as a whole.
         score: health, from 0 to 1.
-        effective: the cost corrected by what the route has really delivered; None in what older programs decided.
+        truth: as of `Offer`; None in what older programs decided.
         part: how many units are bought there first, where it does not take all at once; None = all.
     """
 
@@ -100,8 +100,13 @@ class Choice(msgspec.Struct, frozen=True, gc=False):
     remote_service: str
     cost: Decimal
     score: float
-    effective: Decimal | None = None
+    truth: Decimal | None = None
     part: int | None = None
+
+    @property
+    def effective(self) -> Decimal | None:
+        """The cost corrected by what the route has really delivered."""
+        return None if self.truth is None else self.cost * self.truth
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

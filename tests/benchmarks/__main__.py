@@ -2,14 +2,13 @@
 
 import asyncio
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from urllib.parse import urlencode, urlsplit
 
-from tests.benchmarks import deciding
+from tests.benchmarks import beside, deciding
+from tests.benchmarks.processes import started, stopped
 
 ROUNDS = 5
 SECONDS = 2.0  # a round, each side
@@ -78,12 +77,6 @@ async def load(url: str, form: dict[str, object], *, connections: int = CONNECTI
     return len(took) / (time.perf_counter() - began), sorted(took)
 
 
-def started(*command: str) -> tuple[subprocess.Popen[str], list[str]]:
-    process = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, process.stdout.readline().split()
-
-
 def compare(name: str, ours: tuple[str, dict[str, object]], theirs: tuple[str, dict[str, object]], goal: float) -> None:
     """One row of the table: both sides in turn, `ROUNDS` times."""
     ratios, rates, p50s, p99s = [], [], [], []
@@ -108,30 +101,26 @@ def compare(name: str, ours: tuple[str, dict[str, object]], theirs: tuple[str, d
 def main() -> None:
     for row in deciding.rows():
         print(row)
-    with tempfile.TemporaryDirectory() as folder:
-        processes = []
-        try:
-            stub, (panel,) = started("tests.benchmarks.stub")
-            processes.append(stub)
-            naive, (forwarder,) = started("tests.benchmarks.naive", panel)
-            processes.append(naive)
-            seller, (url, key, order) = started("tests.benchmarks.seller", folder, panel)
-            processes.append(seller)
-            add: dict[str, object] = {
-                "key": key,
-                "action": "add",
-                "service": 1,
-                "link": "https://x.example/p",
-                "quantity": 10,
-            }
-            status: dict[str, object] = {"key": key, "action": "status", "order": order}
-            constant = forwarder.replace("/api/v2", "/constant")
-            compare("add", (url, add), (forwarder, add), 1.0)
-            compare("status", (url, status), (constant, status), 0.7)
-        finally:
-            for process in reversed(processes):
-                process.terminate()
-                process.wait()
+    with tempfile.TemporaryDirectory() as folder, stopped() as processes:
+        stub, (panel,) = started("tests.benchmarks.stub")
+        processes.append(stub)
+        naive, (forwarder,) = started("tests.benchmarks.naive", panel)
+        processes.append(naive)
+        seller, (url, key, order) = started("tests.benchmarks.seller", folder, panel)
+        processes.append(seller)
+        add: dict[str, object] = {
+            "key": key,
+            "action": "add",
+            "service": 1,
+            "link": "https://x.example/p",
+            "quantity": 10,
+        }
+        status: dict[str, object] = {"key": key, "action": "status", "order": order}
+        constant = forwarder.replace("/api/v2", "/constant")
+        compare("add", (url, add), (forwarder, add), 1.0)
+        compare("status", (url, status), (constant, status), 0.7)
+    for row in beside.rows():
+        print(row)
 
 
 if __name__ == "__main__":

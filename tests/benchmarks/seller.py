@@ -1,4 +1,7 @@
-"""A gateway to be measured. Run as a program with a folder and a panel URL; prints its URL, a key and an order id."""
+"""A gateway to be measured: service 1 is bought at one panel, service 2 at another.
+
+Run as a program with a folder and the panels' URLs; prints its URL, a key and an order id.
+"""
 
 import asyncio
 import logging
@@ -13,10 +16,11 @@ from providers.service_types import Default
 from tests.running import panel, settings, until
 
 
-async def main(folder: str, url: str) -> None:
-    logs.configure("console", [], level=logging.WARNING)
-    routes = (Route(panel="stub", service="1"),)
-    rules = Rules(panels={"stub": panel(url, in_flight=256)}, services={1: Service(routes=routes)})
+async def main(folder: str, *urls: str) -> None:
+    logs.configure("console", [], level=logging.CRITICAL)
+    panels = {f"stub{number}": panel(url, in_flight=256) for number, url in enumerate(urls, 1)}
+    routes = {number: (Route(panel=name, service="1"),) for number, name in enumerate(panels, 1)}
+    rules = Rules(panels=panels, services={number: Service(routes=route) for number, route in routes.items()})
     async with Gateway(settings(Path(folder), status_s=3600.0), rules) as gateway:
         account = await gateway.ledger.create_account("shop")
         await gateway.ledger.topup(account.id, Decimal(10**6), "benchmark")
@@ -35,4 +39,4 @@ async def main(folder: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2]))
+    asyncio.run(main(*sys.argv[1:]))

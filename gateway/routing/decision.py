@@ -23,6 +23,7 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
     and after all others for the rest.
     """
     facts, key = asked(wanted), keyed(steps)
+    size = facts.size
     able: list[_Place] = []
     late: list[_Place] = []
     ejected: list[tuple[float, _Place, Offer]] = []
@@ -34,7 +35,7 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
             dry = dry or isinstance(cost, Dry)
             left_out.append((offer.position, offer.panel, offer.remote_service, str(cost)))
             continue
-        part = part_of(offer, facts) or None if facts.size > offer.max else None
+        part = None if size <= offer.max else part_of(offer, facts)
         choice = Choice(panel := offer.panel, service := offer.remote_service, cost, offer.score, offer.truth, part)
         place = (cost if key is None else key(offer, choice, facts), cost, panel, service, offer.position, choice)
         if not offer.closed:

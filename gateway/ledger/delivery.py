@@ -72,6 +72,16 @@ def of_whole(units: int, part: int, later: int, told: Status) -> Status:
     )
 
 
+def lessened(told: Status, lost: int, units: int) -> Status:
+    """What is said of a whole order of `units`, with `lost` ones of it that nobody makes any more."""
+    if not lost or told.status is None:
+        return told
+    if told.status is OrderStatus.COMPLETED:
+        return msgspec.structs.replace(told, status=OrderStatus.PARTIAL, remains=lost)
+    remains = None if told.remains is None else min(told.remains + lost, units)
+    return msgspec.structs.replace(told, remains=remains)
+
+
 def observed(order: S, told: Status) -> S | Unclear:
     """The order after the panel said `told` of it: the very same if nothing follows."""
     if told.status is None or (order.status is OrderStatus.CANCELED and told.status is not OrderStatus.CANCELED):

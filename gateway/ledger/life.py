@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.ledger.delivery import Standing, Unclear, observed, of_whole
+from gateway.ledger.delivery import Standing, Unclear, lessened, observed, of_whole
 from gateway.ledger.records import (
     Accepted,
     AttemptState,
@@ -55,7 +55,12 @@ _FROM: Final = {
 
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt, as far as its order depends on it: `units` to deliver, and `later` ones that come after them."""
+    """An attempt, as far as its order depends on it: `units` to deliver, and `later` ones that come after them.
+
+    Attributes:
+        lost: units that counted as delivered when the order went on, and that its panel gave back after that: nobody
+            makes them any more.
+    """
 
     id: int
     panel: str
@@ -64,6 +69,7 @@ class Try(msgspec.Struct, frozen=True, kw_only=True):
     state: AttemptState = AttemptState.SENDING
     remote_id: str | None = None
     passed_on: bool = False
+    lost: int = 0
 
     @property
     def live(self) -> bool:
@@ -85,6 +91,10 @@ class Life(Standing, frozen=True, kw_only=True):
     def live(self) -> Try | None:
         """The attempt that may have bought, or bought and still counts."""
         return next((one for one in self.tries if one.live), None)
+
+    @property
+    def lost(self) -> int:
+        return sum(one.lost for one in self.tries)
 
     @property
     def held(self) -> Decimal:
@@ -147,10 +157,14 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="observed"):
-    """A panel said how an order of ours stands."""
+    """A panel said how an order of ours stands.
+
+    `late`: what it gives back counts after the order went on, too; older programs let it be.
+    """
 
     attempt: int
     status: Status
+    late: bool = False
 
 
 class PassedOn(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="passed_on"):
@@ -276,6 +290,7 @@ def _failed(life: Life, rest: int) -> Life:
     """Nobody makes it, or the rest of it: what was held is free again, what was sold is given back for that rest."""
     if not life.sold:
         return msgspec.structs.replace(life, status=OrderStatus.CANCELED, charge=amount(0))
+    rest = min(rest + life.lost, life.units)
     delivered = life.units - rest
     status = OrderStatus.PARTIAL if delivered > 0 else OrderStatus.CANCELED
     back = life.charge if delivered <= 0 else amount(steps(life.charge) * rest // life.units)
@@ -285,8 +300,27 @@ def _failed(life: Life, rest: int) -> Life:
 def _observed(life: Life, word: Observed) -> Life | Unclear:
     one = _taken(life, word.attempt)
     if one.passed_on:
-        return life  # its rest is made elsewhere: what its panel says now changes our costs there, and nothing else
-    return observed(life, of_whole(life.units, one.units, one.later, word.status))
+        return _given_back_late(life, one, word.status) if word.late else life
+    told = of_whole(life.units, one.units, one.later, word.status)
+    return observed(life, lessened(told, life.lost, life.units))
+
+
+def _given_back_late(life: Life, one: Try, told: Status) -> Life | Unclear:
+    """The order has gone on from this attempt. What its panel says now changes our costs there, and nothing else,
+    unless it gives back more than was passed on.
+    """
+    if told.status not in {OrderStatus.PARTIAL, OrderStatus.CANCELED}:
+        return life
+    following = next(other for other in life.tries if other.id > one.id)
+    lost = rest_of(one, told) - following.due
+    if lost <= one.lost:
+        return life
+    more = lost - one.lost
+    life = _changed(life, one, lost=lost)
+    if life.status not in FINISHED:
+        return msgspec.structs.replace(life, remains=min(life.remains + more, life.units))
+    remains = life.lost if life.status is OrderStatus.COMPLETED else life.remains + more
+    return observed(life, Status(status=OrderStatus.PARTIAL, word=told.word, remains=min(remains, life.units)))
 
 
 def _passed_on(life: Life, word: PassedOn) -> Life:
@@ -302,7 +336,11 @@ def _passed_on(life: Life, word: PassedOn) -> Life:
     following = _next(word.following, word.panel, rest, word.part)
     start = word.status.start_count if life.start_count is None else life.start_count
     return msgspec.structs.replace(
-        life, status=OrderStatus.IN_PROGRESS, remains=rest, start_count=start, tries=(*life.tries, following)
+        life,
+        status=OrderStatus.IN_PROGRESS,
+        remains=min(rest + life.lost, life.units),
+        start_count=start,
+        tries=(*life.tries, following),
     )
 
 

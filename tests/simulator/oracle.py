@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Attempt, AttemptState, Order
+from gateway.money import STEP
 from providers.base import FINISHED, OrderStatus
 from providers.sandbox import Entry, Sandbox
 
@@ -89,10 +90,13 @@ async def judged(
     for order in everything:
         theirs = bought.get(order.link, {}) if orders[order.link].id == order.id else {}
         made = await _order(ledger, order, theirs, sandboxes, found)
-        if now is not None and made is not None and order.status is OrderStatus.COMPLETED:
+        if now is not None and made is not None and order.status in FINISHED:
             delivered = sum(_delivered(panel, entry, sandboxes, now) for panel, entry in made)
-            if delivered != order.units:
+            if order.status is OrderStatus.COMPLETED and delivered != order.units:
                 found.wrong.append(f"order {order.id}: completed, and {delivered} of {order.units} were delivered")
+            paid = order.charge - order.refunded
+            if (paid - STEP) * order.units > order.charge * delivered:
+                found.wrong.append(f"order {order.id}: paid {paid} of {order.charge} for {delivered} of {order.units}")
     totals, replay = await ledger.totals(), await ledger.replayed()
     found.wrong += [*totals.wrong, *replay.wrong]
     if totals.sum != 0:

@@ -28,6 +28,7 @@ from gateway.ledger.records import (
     Unknown,
     Untracked,
 )
+from gateway.money import STEP
 from providers import errors
 from providers.base import FINISHED, OrderStatus, Status
 from providers.errors import ProviderError, Reason
@@ -55,6 +56,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     tells_passed_on: bool = True
     waits_for_nobody: bool = True
     sends_once: bool = True
+    hears_late: bool = True
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
         spilled: attempts whose id is kept beside the ledger.
         settled: attempts that can arrive no more.
         ended: attempts whose panel ended them early: the rest may be bought again.
+        made: units delivered by the panels' last words, by attempt.
+        late: attempts of which their panel gave something back after all.
     """
 
     kept: Life | None = None
@@ -77,6 +81,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     spilled: frozenset[int] = frozenset()
     settled: frozenset[int] = frozenset()
     ended: frozenset[int] = frozenset()
+    made: tuple[int, int] = (0, 0)
+    late: frozenset[int] = frozenset()
     forgotten: int = 0
 
 
@@ -126,6 +132,9 @@ def bad(state: State) -> str | None:
             return f"{one.state.value}, and bought"
         if one.state in life.BOUGHT and not acted:
             return f"{one.state.value}, and not bought"
+    tracked = all(one.state not in {AttemptState.UNTRACKED, *life.OPEN} for one in kept.tries)
+    if _ended(state) and tracked and (kept.charge - kept.refunded - STEP) * kept.units > kept.charge * sum(state.made):
+        return "charged for more than was made"
     if _ended(state) and purchases and kept.charge == 0:
         return "bought, and charged nothing"
     if _ended(state) and not purchases and kept.charge - kept.refunded != 0:
@@ -320,21 +329,28 @@ def _statuses(state: State, policy: Policy) -> Iterator[Step]:
     if kept is None:
         return
     for one in kept.tries:
+        over = one.passed_on or kept.status in FINISHED
+        if one.state is AttemptState.ACCEPTED and over and state.made[one.id - 1] and one.id not in state.late:
+            late = msgspec.structs.replace(state, late=state.late | {one.id})
+            for status, remains in ((OrderStatus.CANCELED, None), (OrderStatus.PARTIAL, min(4, one.units))):
+                told = Status(status=status, word="", remains=remains)
+                yield f"{one.id} {status} after all", _observed(late, one.id, told, policy)
         asked_again = one.id not in state.ended or (one.later and not one.passed_on)
         if one.state is not AttemptState.ACCEPTED or not asked_again or kept.status in FINISHED:
             continue
         completed = Status(status=OrderStatus.COMPLETED, word="", remains=0)
-        yield f"{one.id} completed", _observed(state, one.id, completed)
+        yield f"{one.id} completed", _observed(state, one.id, completed, policy)
         if one.later:
             given_up = _after(kept, GivenUp(attempt=one.id, status=completed))
-            yield f"{one.id} completed, given up", msgspec.structs.replace(state, kept=given_up)
+            made = _made(state, one.id, completed)
+            yield f"{one.id} completed, given up", msgspec.structs.replace(state, kept=given_up, made=made)
         for told in (
             *((completed,) if one.later else ()),
             Status(status=OrderStatus.CANCELED, word=""),
             Status(status=OrderStatus.PARTIAL, word="", remains=min(4, one.units)),
         ):
             ended = msgspec.structs.replace(state, ended=state.ended | {one.id})
-            yield f"{one.id} {told.status}", _observed(ended, one.id, told)
+            yield f"{one.id} {told.status}", _observed(ended, one.id, told, policy)
             if one.id < len(PANELS) and not one.passed_on and rest_of(one, told) > 0:
                 word = PassedOn(attempt=one.id, status=told, following=one.id + 1, panel=PANELS[one.id])
                 after = _after(kept, word)
@@ -342,13 +358,26 @@ def _statuses(state: State, policy: Policy) -> Iterator[Step]:
                     tries = tuple(msgspec.structs.replace(each, passed_on=False) for each in after.tries)
                     after = msgspec.structs.replace(after, tries=tries)
                 memory = (one.id + 1, "written")
-                yield f"{one.id} passed on", msgspec.structs.replace(ended, kept=after, memory=memory)
+                made = _made(state, one.id, told)
+                yield f"{one.id} passed on", msgspec.structs.replace(ended, kept=after, memory=memory, made=made)
 
 
-def _observed(state: State, attempt: int, told: Status) -> State:
+def _observed(state: State, attempt: int, told: Status, policy: Policy) -> State:
     if state.kept is None:
         raise AssertionError("observed, and never written")
-    return msgspec.structs.replace(state, kept=_after(state.kept, Observed(attempt=attempt, status=told)))
+    word = Observed(attempt=attempt, status=told, late=policy.hears_late)
+    return msgspec.structs.replace(state, kept=_after(state.kept, word), made=_made(state, attempt, told))
+
+
+def _made(state: State, attempt: int, told: Status) -> tuple[int, int]:
+    """Units delivered, once the panel of an attempt has said that of it."""
+    if state.kept is None:
+        raise AssertionError("delivered, and never written")
+    units = state.kept.tries[attempt - 1].units
+    left = units if told.status is OrderStatus.CANCELED else told.remains or 0
+    made = [*state.made]
+    made[attempt - 1] = units - left
+    return made[0], made[1]
 
 
 def _after(kept: Life, word: Word) -> Life:

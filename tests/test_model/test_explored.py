@@ -13,6 +13,7 @@ MUTANTS = {
     "what waited is sent twice": (Policy(sends_once=False), "bought twice"),
     "what was sent is given up as if it waited": (Policy(waits_for_nobody=False), "bought, and charged nothing"),
     "a rest is bought beside the order": (Policy(tells_passed_on=False), "two live attempts"),
+    "what is given back for a part is not heard of": (Policy(hears_late=False), "charged for more than was made"),
 }
 
 

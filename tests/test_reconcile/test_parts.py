@@ -15,12 +15,15 @@ from tests.simulator.network import Fate
 from tests.simulator.stage import LOST, Stage, played
 
 ACCEPTED = AttemptState.ACCEPTED
+DAY = 24 * 60  # minutes
 NO_FUNDS = Fate(arrives=False, answer=(200, b'{"error":"Not enough funds on balance"}'))
 
 
-def parted(most: Sequence[int] = (1000, 1000), *, complete: bool = False, split: int = 4, **rules: Any) -> Stage:
+def parted(
+    most: Sequence[int] = (1000, 1000), *, complete: bool = False, split: int = 4, idle_s: float = 5.0, **rules: Any
+) -> Stage:
     """A stage whose panels "a" and "b" take so many units at once."""
-    stage = Stage(complete=complete, most=most)
+    stage = Stage(complete=complete, most=most, idle_s=idle_s)
     stage.rules = msgspec.structs.replace(stage.rules, split=split, **rules)
     return stage
 
@@ -247,3 +250,84 @@ def test_money_that_a_panel_gives_back_for_the_last_part_reaches_the_customer() 
         assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 500, done.charge / 4)
 
     played(scene, parted())
+
+
+async def turns(stage: Stage, order: int, number: int, status: str, *, remains: int | None = None) -> None:
+    """A panel says something else of an order's attempt that it was done with, and we hear of it."""
+    one = (await stage.ledger.attempts(order))[number]
+    assert one.remote_id is not None
+    stage.boxes[one.panel].set_status(int(one.remote_id), status, remains=remains)
+    await stage.minutes(DAY)
+
+
+@pytest.mark.parametrize(("status", "remains", "lost"), [("Partial", 400, 400), ("Canceled", None, 1000)])
+def test_money_that_a_panel_gives_back_for_an_earlier_part_reaches_the_customer(
+    status: str, remains: int | None, lost: int
+) -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await ends(stage, "a", "l")
+        await ends(stage, "a", "l", "In progress", remains=1000)
+        await turns(stage, order, 0, status, remains=remains)
+        known = await stage.order(order)
+        assert (known.status, known.remains, known.refunded) == (OrderStatus.IN_PROGRESS, 1000 + lost, Decimal(0))
+        await ends(stage, "a", "l", "In progress", remains=300)
+        await stage.minutes(DAY)
+        assert (await stage.order(order)).remains == 300 + lost
+        await ends(stage, "a", "l")
+        await stage.minutes(DAY)
+        done = await stage.order(order)
+        assert (done.status, done.remains) == (OrderStatus.PARTIAL, lost)
+        assert done.refunded == done.charge * lost / 2000
+        assert parts(stage, "l") == [("a", 1000), ("a", 1000)], "it is not bought again"
+
+    played(scene, parted(idle_s=60.0))
+
+
+def test_money_that_a_panel_gives_back_for_an_earlier_part_once_all_is_done_reaches_the_customer() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await ends(stage, "a", "l")
+        await ends(stage, "a", "l")
+        assert (await stage.order(order)).status is OrderStatus.COMPLETED
+        await turns(stage, order, 0, "Partial", remains=100)
+        await turns(stage, order, 0, "Partial", remains=60)
+        done = await stage.order(order)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 100, done.charge / 20)
+        await turns(stage, order, 1, "Canceled")
+        done = await stage.order(order)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 1100, done.charge * 11 / 20)
+
+    played(scene, parted(idle_s=60.0))
+
+
+def test_of_a_beginning_only_what_was_not_passed_on_is_given_back() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l")
+        await ends(stage, "a", "l", "Partial", remains=400)
+        assert parts(stage, "l") == [("a", 1000), ("b", 400)]
+        await ends(stage, "b", "l", "In progress", remains=400)
+        await turns(stage, order, 0, "Partial", remains=400)
+        await turns(stage, order, 0, "Completed", remains=0)
+        assert (await stage.order(order)).remains == 400
+        await turns(stage, order, 0, "Canceled")
+        assert (await stage.order(order)).remains == 1000
+        await ends(stage, "b", "l")
+        await stage.minutes(DAY)
+        done = await stage.order(order)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 600, done.charge * 6 / 10)
+
+    played(scene, parted(complete=True, most=(5000, 5000), idle_s=60.0))
+
+
+def test_what_was_given_back_of_an_earlier_part_goes_back_with_what_nobody_makes() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        await ends(stage, "a", "l")
+        await turns(stage, order, 0, "Partial", remains=400)
+        await ends(stage, "a", "l", "Canceled")
+        await stage.minutes(DAY)
+        done = await stage.order(order)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 1400, done.charge * 7 / 10)
+
+    played(scene, parted(idle_s=60.0))

@@ -23,7 +23,7 @@ _LIFE: Final = """
     FROM orders AS o """
 _OF_ORDER = _LIFE + "WHERE o.id = ?" + LOCKED
 _OF_ATTEMPT = _LIFE + "JOIN attempt AS a ON a.order_id = o.id WHERE a.id = ?" + LOCKED
-_TRIES = "SELECT id, panel, units, later, state, remote_id, passed_on FROM attempt WHERE order_id = ? ORDER BY id"
+_TRIES = "SELECT id, panel, units, later, state, remote_id, passed_on, lost FROM attempt WHERE order_id = ? ORDER BY id"
 _CHANGE = """
     UPDATE orders SET status = ?, charge = ?, refunded = ?, sold = ?, start_count = ?, remains = ?, runs = ?,
                       posts = ?, expiry = ?, children = ?, updated_ms = ?
@@ -165,7 +165,7 @@ def _kept(row: Row) -> Work[Kept]:
 
 
 def _try(row: Row) -> Try:
-    id, panel, units, later, state, remote_id, passed_on = row
+    id, panel, units, later, state, remote_id, passed_on, lost = row
     return Try(
         id=id,
         panel=panel,
@@ -174,4 +174,5 @@ def _try(row: Row) -> Try:
         state=_STATES[state],
         remote_id=remote_id,
         passed_on=bool(passed_on),
+        lost=lost,
     )

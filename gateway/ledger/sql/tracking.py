@@ -30,6 +30,7 @@ _POSTPONE = "UPDATE attempt SET next_ms = ? WHERE next_ms IS NOT NULL AND state 
 _SPENT = """
     SELECT remote_charge, taken, remote_cost, remote_service, created_ms, ended_ms, panel FROM attempt WHERE id = ?"""
 _CHECKED = "UPDATE attempt SET next_ms = ?, remote_charge = ?, taken = ?, ended_ms = ? WHERE id = ?"
+_LOST = "UPDATE attempt SET lost = ? WHERE id = ?"
 _PASSED_ON = "UPDATE attempt SET passed_on = 1 WHERE id = ?"
 
 _NOT_BEGUN: Final = frozenset({OrderStatus.PENDING, OrderStatus.PROCESSING})
@@ -75,7 +76,7 @@ def cancel_asked(order: int, evidence: str, now_ms: int) -> Work[None]:
 
 def observe(attempt: int, told: Status, next_ms: int | None, now_ms: int) -> Work[Order]:
     kept = yield from lives.of_attempt(attempt)
-    word = Observed(attempt=attempt, status=told)
+    word = Observed(attempt=attempt, status=told, late=True)
     after = life.after(kept.life, word)
     one = kept.attempt(attempt)
     spent = yield from _spent(attempt)
@@ -83,6 +84,9 @@ def observe(attempt: int, told: Status, next_ms: int | None, now_ms: int) -> Wor
     if isinstance(after, Unclear):
         yield from events.append_once(kept.order, attempt, "unclear", _evidence(told, None, after.why), now_ms)
         then, after = spent, kept.life
+    lost = next(other.lost for other in after.tries if other.id == attempt)
+    if lost != one.lost:
+        yield _LOST, (lost, attempt)
     if after != kept.life or then.remote_charge != spent.remote_charge:
         refund = after.refunded - kept.life.refunded
         yield from lives.change(kept, after, now_ms)

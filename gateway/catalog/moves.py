@@ -46,13 +46,14 @@ def weighed(
     *,
     move: Decimal,
     approved: Mapping[str, RemoteService],
-    since: Mapping[str, Decimal] = MappingProxyType({}),
+    since: Mapping[str, RemoteService] = MappingProxyType({}),
 ) -> Weighed:
     """Hold a new list against the one in use; `move` is the share by which a rate may move at once.
 
-    `since` are rates, by id, of some time ago, from which it may move no further either: many small steps are a large
-    one. `approved` are rows, by id, that people said yes to: a row that is just so is taken. Of two rows with one id
-    the first counts. With no list in use, all of the new one is.
+    `since` are rows, by id, of some time ago, from which a rate may move no further either: many small steps are a
+    large one. What was switched off, or not listed, for a while is held against them when it comes back. `approved` are
+    rows, by id, that people said yes to: a row that is just so is taken. Of two rows with one id the first counts. With
+    no list in use, all of the new one is.
     """
     rows: dict[str, RemoteService] = {}
     held: list[Held] = []
@@ -61,30 +62,28 @@ def weighed(
         id = row.remote_service
         if id in rows:
             continue
-        was = old.get(id)
+        was = old.get(id) or (since.get(id) if old else None)
         why = None if was is None or was == row or approved.get(id) == row else moved(was, row, move, since.get(id))
         if why is not None and was is not None:
             held.append(Held(row=row, why=why))
-            rows[id] = was
-            continue
-        rows[id] = row
-        if old and was != row:
-            changes.append(Change(remote_service=id, was=was, now=row))
+        rows[id] = row if why is None or was is None else was
+        if old and old.get(id) != rows[id]:
+            changes.append(Change(remote_service=id, was=old.get(id), now=rows[id]))
     changes += [Change(remote_service=id, was=was) for id, was in old.items() if id not in rows]
     return Weighed(rows=tuple(rows.values()), held=tuple(held), changes=tuple(changes))
 
 
-def moved(was: RemoteService, now: RemoteService, move: Decimal, since: Decimal | None = None) -> str | None:
-    """Why a row may not go on as it is now, in words for people; None = it may. `since`: its rate some time ago."""
+def moved(was: RemoteService, now: RemoteService, move: Decimal, since: RemoteService | None = None) -> str | None:
+    """Why a row may not go on as it is now, in words for people; None = it may. `since`: how it was some time ago."""
     if now.type != was.type:
         return f'its type was "{was.type}" and is "{now.type}"'
     if fuzz.token_set_ratio(_plain(was.name), _plain(now.name)) < _ALIKE:
         return f'it is another service: it was "{was.name}" and is "{now.name}"'
     if now.min > was.max or now.max < was.min:
         return f"its limits were {was.min}..{was.max} and are {now.min}..{now.max}"
-    if is_off(was) or is_off(now) or was.rate == now.rate:
-        return None  # switched off or on again: nothing is bought while it is off
-    for rate in (was.rate, was.rate if since is None else since):
+    if is_off(now) or was.rate == now.rate:
+        return None  # switched off: nothing is bought meanwhile
+    for rate in (row.rate for row in (was, since) if row is not None and not is_off(row)):
         if now.rate > rate * (1 + move) or now.rate * (1 + move) < rate:
             return f"its rate was {wire(rate)} and is {wire(now.rate)}"
     return None

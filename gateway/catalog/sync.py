@@ -103,7 +103,7 @@ class Sync:
         self._one = asyncio.Lock()
         self._last: Synced | None = None
         self._unkept = False
-        self._since: dict[str, Decimal] = {}
+        self._since: dict[str, RemoteService] = {}  # rows as they were some time ago, those that went among them
         self._since_until = 0.0
 
     async def load(self) -> None:
@@ -177,12 +177,13 @@ class Sync:
         move = Decimal("Infinity") if accept else panel.rules.hold_moves
         approved = await self._approved() if panel.rows else {}
         if panel.rows and self._clock() >= self._since_until:
-            self._since = {id: row.rate for id, row in panel.rows.items() if not is_off(row)}
+            self._since |= {id: row for id, row in panel.rows.items() if not is_off(row)}
             self._since_until = self._clock() + _SINCE_S
         found = await self._aside(weighed, panel.rows, services.rows, move=move, approved=approved, since=self._since)
         for one in found.changes:
-            if one.now is not None and (accept or approved.get(one.remote_service) == one.now):
-                self._since[one.remote_service] = one.now.rate  # from where it may move again
+            id, now = one.remote_service, one.now
+            if now is not None and not is_off(now) and (accept or id not in self._since or approved.get(id) == now):
+                self._since[id] = now  # from where it may move again
         snapshot = Snapshot(
             panel=panel.name,
             source=panel.source,

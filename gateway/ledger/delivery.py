@@ -62,6 +62,8 @@ def of_whole(units: int, part: int, later: int, told: Status) -> Status:
         status, remains = OrderStatus.PARTIAL if before else status, remains or part
     elif status is OrderStatus.COMPLETED and later:
         status, remains = OrderStatus.IN_PROGRESS, 0
+    elif status in _ENDING and later:  # what comes later is not bought, whatever is not said of this part
+        status, remains = OrderStatus.PARTIAL, remains or 0
     elif status is OrderStatus.PENDING and before:
         status = OrderStatus.IN_PROGRESS
     return msgspec.structs.replace(

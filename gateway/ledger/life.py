@@ -251,6 +251,10 @@ def _settled(life: Life, word: Settled) -> Life:
     life = _changed(life, one, state=state, remote_id=remote_id)
     if state in BOUGHT:
         return msgspec.structs.replace(life, sold=True)
+    if life.status in FINISHED:
+        if word.fail is None:
+            raise WrongState("the order has ended: nothing of it is bought any more")
+        return life
     if word.following is not None:
         following = _next(word.following, word.panel, one.due, word.part)
         return msgspec.structs.replace(life, tries=(*life.tries, following))

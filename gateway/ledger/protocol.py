@@ -138,7 +138,7 @@ class Ledger(Memory, Protocol):
         """An order that waits is bought: gives its new attempt, *sending*.
 
         Raises:
-            WrongState: it does not wait, or it is out of a backup.
+            WrongState: it does not wait, it is out of a backup, or a cancel was asked for.
             Fenced: another process sells from this ledger now.
         """
         ...
@@ -246,7 +246,7 @@ class Ledger(Memory, Protocol):
         """A panel ended an order early, or made its part of it, and what is left begins: gives that attempt, *sending*.
 
         Raises:
-            WrongState: the order has ended, nothing remains, or it is out of a backup.
+            WrongState: the order has ended, nothing remains, it is out of a backup, or a cancel was asked for.
             Fenced: another process sells from this ledger now.
         """
         ...
@@ -261,8 +261,8 @@ class Ledger(Memory, Protocol):
         """Keep what is wanted of an order (cancel, failover) until it is done; the open wish, if there is one."""
         ...
 
-    async def wishes(self, *, limit: int = 100) -> Sequence[Wish]:
-        """Open ones, oldest first."""
+    async def wishes(self, *, after: int = 0, limit: int = 100) -> Sequence[Wish]:
+        """Open ones that were made after the one with this id, oldest first."""
         ...
 
     async def wished(self, order: int, what: str) -> Wish | None: ...

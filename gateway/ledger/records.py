@@ -384,9 +384,10 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Live(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempt of an order that a panel took."""
+    """The attempt of an order that a panel took; `later` units of the order are bought after it."""
 
     order: int
     attempt: int
     panel: str
     remote_id: str
+    later: int = 0

@@ -253,10 +253,12 @@ class Requests:
         answers: dict[int, str | None] = {}
         for live, wish in group.items():
             reply = replies.get(live.remote_id)
-            answers[live.order] = None if reply is None or isinstance(reply, Requested) else _NO_CANCEL
+            kept = isinstance(reply, Requested) or live.later > 0  # what it would make later is not bought
+            answers[live.order] = None if reply is None or kept else _NO_CANCEL
             try:
                 if isinstance(reply, Requested):
                     await self._ledger.cancel_asked(live.order, "{}")
+                if reply is not None and kept:
                     await self._ledger.wish_told(wish.id)
                 elif reply is not None:
                     await self._ledger.wish_done(wish.id)

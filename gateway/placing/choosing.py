@@ -4,6 +4,7 @@ import random
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from itertools import zip_longest
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ from gateway.routing import Choice, Decision, Wanted, decide
 from gateway.rules.model import Rules
 from providers.errors import Reason
 from providers.service_types import DIVISIBLE, PER_ORDER, TYPES, OrderFields, Subscriptions
+
+_ROUNDED: Final = 2  # steps
 
 
 def routed(catalog: Catalog, service: Service, fields: OrderFields, *, now: float, account: str = "") -> Decision:
@@ -71,8 +74,11 @@ def left(
 
 
 def _share(order: Order, units: int) -> Decimal:
-    """What its customer pays for `units` of an order."""
-    return order.charge if units == order.units else money.amount(money.steps(order.charge) * units // order.units)
+    """What its customer pays for `units` of an order; a little generous, so that no rounding keeps a rest from being
+    bought.
+    """
+    share = money.steps(order.charge) * units // order.units + _ROUNDED
+    return order.charge if units == order.units else min(money.amount(share), order.charge)
 
 
 def avoided(attempts: Sequence[Attempt], *, made: int | None = None) -> frozenset[str]:
@@ -100,20 +106,23 @@ def following(catalog: Catalog, choice: Choice, fields: OrderFields) -> Next:
     """A choice as the ledger keeps it, with what it takes now, in our currency and in the panel's own."""
     panel = catalog.panel(choice.panel)
     row = None if panel is None else panel.rows.get(choice.remote_service)
-    part, cost = choice.part, choice.cost
-    if part is not None:
-        cost = money.up(cost * part / fields.units())
+    part = choice.part
     remote_cost = None
     if row is not None:
         remote_cost = row.rate if fields.type in PER_ORDER else row.rate * (part or fields.units()) / 1000
     return Next(
         panel=choice.panel,
         remote_service=choice.remote_service,
-        cost=cost,
+        cost=cost_of(choice, fields),
         remote_cost=remote_cost,
         settle_s=300 if panel is None else panel.rules.settle_s,
         part=part,
     )
+
+
+def cost_of(choice: Choice, fields: OrderFields) -> Decimal:
+    """What is bought now takes of us: all that `fields` order, or the part of it that the choice begins with."""
+    return choice.cost if choice.part is None else money.up(choice.cost * choice.part / fields.units())
 
 
 def partial(fields: OrderFields, units: int | None) -> OrderFields:

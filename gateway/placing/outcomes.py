@@ -1,5 +1,7 @@
 """What an error of a provider means for the attempt that met it, and how that is told."""
 
+from decimal import Decimal
+
 import msgspec
 
 from gateway.ledger import records
@@ -11,12 +13,16 @@ from providers.service_types import OrderFields
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """One attempt, as the ledger has it, and where it goes; not after `until`, a moment of the uptime."""
+    """One attempt, as the ledger has it, and where it goes; not after `until`, a moment of the uptime.
+
+    `cost`: what it takes of us there, in our currency.
+    """
 
     order: int
     attempt: int
     choice: Choice
     fields: OrderFields
+    cost: Decimal
     until: float
 
     def told(self) -> dict[str, str | int]:

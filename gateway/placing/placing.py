@@ -29,7 +29,7 @@ from gateway.ledger.records import Accepted, Fail, NewPlacement, Next, Outcome, 
 from gateway.ledger.spill import Spill
 from gateway.metrics import Metrics
 from gateway.panels import Panel
-from gateway.placing.choosing import Left, following, partial
+from gateway.placing.choosing import Left, cost_of, following, partial
 from gateway.placing.keeping import Kept
 from gateway.placing.lessons import Lessons
 from gateway.placing.outcomes import Sending, evidence, outcome_of, word
@@ -69,7 +69,8 @@ class Purchase:
 class Round(msgspec.Struct, frozen=True):
     """What is to be bought where: the choices, best first; no further one is asked after `deadline` of the clock.
 
-    `wait_s`: how long it waits afterwards; `dry_wait_s`: where one of them says no for want of our money.
+    `wait_s`: how long it waits afterwards; `dry_wait_s`: where one of them says no for want of our money; `until_ms`:
+    or until when, if it has waited before.
     """
 
     fields: OrderFields
@@ -77,6 +78,7 @@ class Round(msgspec.Struct, frozen=True):
     deadline: float
     wait_s: int = 0
     dry_wait_s: int = 0
+    until_ms: int | None = None
 
 
 class Placing:
@@ -135,8 +137,11 @@ class Placing:
         left: Left,
         *,
         timeout_s: float = 0,
+        until_ms: int | None = None,
     ) -> None:
         """Buy an order, or its rest, at the first of the choices, and on; by itself after `timeout_s`.
+
+        One that has waited before waits until `until_ms` in all.
 
         `writing` writes its next attempt and gives that, if it is to be bought; what it raises is raised here.
 
@@ -145,7 +150,8 @@ class Placing:
         """
         if self._stopping:
             raise Stopping
-        round = Round(fields, left.choices, self._clock() + self._send_s, left.wait_s, left.dry_wait_s)
+        by = self._clock() + self._send_s
+        round = Round(fields, left.choices, by, left.wait_s, left.dry_wait_s, until_ms)
         written: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         task = self._begun(self._go_on(order, writing, round, written))
         await asyncio.shield(written)
@@ -240,7 +246,8 @@ class Placing:
         wait_s = round.wait_s
         for position, choice in enumerate(round.choices):
             by = self._uptime() + self._send_s if until is None else until
-            sending = Sending(order, attempt, choice, partial(round.fields, choice.part), by)
+            fields, cost = partial(round.fields, choice.part), cost_of(choice, round.fields)
+            sending = Sending(order, attempt, choice, fields, cost, by)
             outcome, error = await self._try(sending)
             if isinstance(error, errors.Refused) and error.reason is Reason.FUNDS:
                 wait_s = round.dry_wait_s
@@ -274,7 +281,7 @@ class Placing:
                 error = errors.Unanswered(type(unforeseen).__name__, panel=choice.panel, action="add")
             else:
                 panel.noted("add", None, self._clock() - began, remote_service=choice.remote_service)
-                panel.spent(choice.cost)
+                panel.spent(sending.cost)
                 return Accepted(remote_id=added.remote_id, charge=added.charge), None
         panel.noted("add", error, self._clock() - began, remote_service=choice.remote_service)
         return outcome_of(error), error
@@ -294,7 +301,10 @@ class Placing:
             return Fail(why=error.what)
         if others and self._clock() < round.deadline:
             return following(self._catalog, others[0], round.fields)
-        return self.wait(wait_s, error.what) if wait_s else Fail(why=error.what)
+        if not wait_s:
+            return Fail(why=error.what)
+        wait = self.wait(wait_s, error.what)
+        return wait if round.until_ms is None else msgspec.structs.replace(wait, until_ms=round.until_ms)
 
     def wait(self, wait_s: int, why: str) -> Wait:
         """Wait for `wait_s` from now."""

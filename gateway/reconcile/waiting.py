@@ -1,7 +1,7 @@
 """Orders that wait until somebody can take them: bought when one can, oldest first, or given up.
 
-They come one at a time, so that a panel that was topped up is not met by all of them at once; and a panel that takes
-none after all, whatever its balance says, is not asked again at once.
+They come one at a time, so that a panel that was topped up is not met by all of them at once; and a panel that says no
+after all, whatever its balance says, is left alone for a while, and then asked for another one first.
 """
 
 import time
@@ -13,15 +13,16 @@ import structlog
 from gateway.catalog import Catalog
 from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import LedgerBusy, LedgerError, Order
+from gateway.ledger.records import AttemptState, LedgerBusy, LedgerError, Order
 from gateway.metrics import Metrics
 from gateway.placing import Placing, avoided, following, left, resized
 from providers.base import FINISHED
+from providers.errors import Reason
 
 _log = structlog.get_logger()
 
 _PAGE: Final = 100
-_PAUSE_S: Final = (1.0, 60.0)  # before anything is sent again after a panel said no all the same; doubling
+_PAUSE_S: Final = (1.0, 60.0)  # before a panel that said no all the same gets another one; doubling
 _EACH_S: Final = 5.0  # so long the next one waits for the one before it
 
 
@@ -42,8 +43,8 @@ class Waiting:
         self._metrics = metrics
         self._clock = clock
         self._now_ms = now_ms
-        self._pause_s = _PAUSE_S[0]
-        self._again = 0.0  # nothing is sent before this moment of the clock
+        self._pauses: dict[str, tuple[float, float]] = {}  # by panel: until when by the clock, and how long that was
+        self._turns: dict[int, int] = {}  # by order: how often it came back to wait
         self._after = 0  # the turn goes on after this order
 
     async def release(self) -> int:
@@ -51,8 +52,9 @@ class Waiting:
         self._metrics.waiting.set(await self._ledger.waiting_count())
         page = await self._ledger.waiting(after=self._after, limit=_PAGE)
         self._after = page[-1].order if len(page) == _PAGE else 0
+        self._turns = {one.order: self._turns.get(one.order, 0) for one in page}
         sent = 0
-        for one in page:
+        for one in sorted(page, key=lambda one: (self._turns[one.order], one.order)):
             order = await self._ledger.order(one.order)
             if order is None or one.until_ms is None:  # out of a backup: people have to look
                 continue
@@ -60,7 +62,7 @@ class Waiting:
                 await self._given_up(order, "a cancel was asked for")
             elif one.until_ms <= self._now_ms():
                 await self._given_up(order, f"nobody could take it in time: {one.why}")
-            elif self._clock() >= self._again and await self._sent(order, one):
+            elif await self._sent(order, one):
                 sent += 1
         return sent
 
@@ -75,27 +77,49 @@ class Waiting:
             _log.warning("wait", order=order.id, outcome="given_up", why=why)
 
     async def _sent(self, order: Order, one: records.Waiting) -> bool:
-        """Whether it was sent to a panel. One that comes back to wait holds the others up for a while."""
+        """Whether it was sent to a panel."""
         fields = resized(order, one.units)
         if fields is None or order.status in FINISHED:
             return False
         account = await self._ledger.account_of(order.id)
-        without = avoided(await self._ledger.attempts(order.id))
+        without = avoided(await self._ledger.attempts(order.id)) | self._resting()
         now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
         if not now.choices:
             return False
         first = following(self._catalog, now.choices[0], fields)
         told = {"order": order.id, "panel": first.panel, "waited_ms": self._now_ms() - one.since_ms}
+        begun = 0
 
         async def send() -> int:
-            attempt = await self._ledger.send(order.id, first)
+            nonlocal begun
+            begun = await self._ledger.send(order.id, first)
             _log.info("wait", outcome="sent", **told)
-            return attempt
+            return begun
 
-        await self._placing.go_on(order.id, send, fields, now, timeout_s=_EACH_S)
-        if await self._ledger.waiting_of([order.id]):
-            self._again = self._clock() + self._pause_s
-            self._pause_s = min(2 * self._pause_s, _PAUSE_S[1])
-        else:
-            self._pause_s = _PAUSE_S[0]
+        try:
+            await self._placing.go_on(order.id, send, fields, now, timeout_s=_EACH_S, until_ms=one.until_ms)
+        except LedgerBusy:
+            raise
+        except LedgerError as error:
+            _log.warning("wait", order=order.id, outcome="not_sent", why=str(error))
+            return False
+        await self._look_back(order.id, begun)
         return True
+
+    def _resting(self) -> frozenset[str]:
+        """The panels that are left alone at this moment."""
+        return frozenset(panel for panel, (until, _) in self._pauses.items() if self._clock() < until)
+
+    async def _look_back(self, order: int, begun: int) -> None:
+        """Which panels took it, or said no for want of our money, since attempt `begun`."""
+        for attempt in await self._ledger.attempts(order):
+            if attempt.id < begun:
+                continue
+            if attempt.state is AttemptState.ACCEPTED:
+                self._pauses.pop(attempt.panel, None)
+            elif attempt.reason == Reason.FUNDS.value:
+                _, before = self._pauses.get(attempt.panel, (0.0, 0.0))
+                pause_s = min(2 * before, _PAUSE_S[1]) or _PAUSE_S[0]
+                self._pauses[attempt.panel] = self._clock() + pause_s, pause_s
+        if await self._ledger.waiting_of([order]):
+            self._turns[order] = self._turns.get(order, 0) + 1

@@ -19,6 +19,7 @@ from providers.errors import ProviderError
 
 _log = structlog.get_logger()
 
+_PAGE: Final = 100
 _FIRST_MS: Final = 15_000  # so long it is the customer's own call that tells the panel
 
 
@@ -37,11 +38,14 @@ class Wishing:
         self._looking = looking
         self._clock = clock
         self._now_ms = now_ms
+        self._after = 0  # the turn goes on after this wish
 
     async def fulfil(self) -> None:
-        """Do what can be done now of what is wished."""
+        """Do what can be done now of what is wished: of the next hundred."""
         cancels: dict[str, list[tuple[Wish, Live]]] = defaultdict(list)
-        for wish in await self._ledger.wishes():
+        page = await self._ledger.wishes(after=self._after, limit=_PAGE)
+        self._after = page[-1].id if len(page) == _PAGE else 0
+        for wish in page:
             order = await self._ledger.order(wish.order)
             if order is None or order.status in FINISHED:
                 await self._ledger.wish_done(wish.id)
@@ -70,6 +74,7 @@ class Wishing:
             reply = replies.get(live.remote_id)
             if isinstance(reply, Requested):
                 await self._ledger.cancel_asked(live.order, "{}")
+            if isinstance(reply, Requested) or (reply is not None and live.later):  # its later parts are not bought
                 await self._ledger.wish_told(wish.id)
             elif reply is not None:
                 await self._ledger.wish_done(wish.id)

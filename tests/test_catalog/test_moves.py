@@ -49,19 +49,33 @@ def test_a_row_that_moved_too_far_says_why(change: dict[str, Any], why: str | No
     assert told is None if why is None else told is not None and told.startswith(why)
 
 
-def test_a_service_that_was_off_comes_back_at_any_price_it_has_then() -> None:
-    off = row("1", rate=Decimal("9999999999999.00"))
+def test_a_service_that_was_off_comes_back_at_a_price_near_the_one_it_had() -> None:
+    off, first = row("1", rate=Decimal("9999999999999.00")), row("1", rate=Decimal(2))
     assert is_off(off)
-    assert moved(off, row("1", rate=Decimal(5)), MOVE) is None
+    assert moved(off, row("1", rate=Decimal(5)), MOVE) is None, "nobody knows what it was"
+    assert moved(off, row("1", rate=Decimal(3)), MOVE, first) is None
+    assert moved(off, row("1", rate=Decimal(5)), MOVE, first) == "its rate was 2.00 and is 5.00"
+
+
+def test_a_service_that_was_not_listed_for_a_while_is_the_one_that_it_was() -> None:
+    other, first = row("2"), row("1", rate=Decimal(2))
+    now = row("1", rate=Decimal(5))
+    back = weighed(by_id(other), [other, now], move=MOVE, approved={}, since={"1": first})
+    assert (back.rows, [held.row for held in back.held]) == ((other, first), [now])
+    assert back.changes == (Change(remote_service="1", now=first),)
+    near = row("1", rate=Decimal(3))
+    assert weighed(by_id(other), [other, near], move=MOVE, approved={}, since={"1": first}).rows == (other, near)
+    assert weighed({}, [now], move=MOVE, approved={}, since={"1": first}).rows == (now,), "with no list, all is new"
 
 
 def test_many_small_steps_are_a_large_one() -> None:
+    first = row("1", rate=Decimal(1))
     was = row("1", rate=Decimal("1.9"))
     now = row("1", rate=Decimal("2.5"))
     assert moved(was, now, MOVE) is None
-    assert moved(was, now, MOVE, Decimal(1)) == "its rate was 1.00 and is 2.50"
-    assert weighed(by_id(was), [now], move=MOVE, approved={}, since={"1": Decimal(1)}).held
-    assert not weighed(by_id(was), [now], move=MOVE, approved={}, since={"2": Decimal(1)}).held
+    assert moved(was, now, MOVE, first) == "its rate was 1.00 and is 2.50"
+    assert weighed(by_id(was), [now], move=MOVE, approved={}, since={"1": first}).held
+    assert not weighed(by_id(was), [now], move=MOVE, approved={}, since={"2": first}).held
 
 
 def test_what_waits_stays_in_use_as_it_was_and_comes_back_by_itself() -> None:

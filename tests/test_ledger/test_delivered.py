@@ -103,6 +103,20 @@ async def test_what_ends_short_is_told_from_what_ends_dear(
     assert [known.got, known.paid, known.short] == pytest.approx([got, paid, 1])
 
 
+async def test_a_panel_s_word_that_it_took_less_makes_it_no_cheaper(ledger: Ledger) -> None:
+    placed = await bought(ledger, await funded(ledger))
+    await ledger.observe(sent(placed), told(OrderStatus.COMPLETED, charge=Decimal(0)), next_ms=1)
+    known = await _one(ledger)
+    assert (known.paid, known.got) == (1, 1)
+
+
+async def test_what_was_to_be_canceled_says_nothing_against_its_panel(ledger: Ledger) -> None:
+    placed = await bought(ledger, await funded(ledger))
+    await ledger.wish(placed.order, "cancel", by="customer", reason="")
+    await ledger.observe(sent(placed), told(OrderStatus.CANCELED), next_ms=1)
+    assert await ledger.delivered() == ()
+
+
 async def test_an_order_whose_rest_goes_elsewhere_ended_there(ledger: Ledger) -> None:
     placed = await bought(ledger, await funded(ledger))
     then = Next(panel="beta", remote_service="9", cost=Decimal("0.1"), remote_cost=Decimal("0.1"))

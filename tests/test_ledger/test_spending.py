@@ -80,6 +80,19 @@ async def test_a_budget_that_comes_later_counts_what_was_ordered_before(ledger: 
     await ledger.place(placement(account, link="3", budget_day=2 * CHARGE))
 
 
+async def test_a_budget_that_was_gone_for_a_while_counts_what_was_ordered_meanwhile(ledger: Ledger) -> None:
+    account = await funded(ledger)
+    limits = {"budget_day": 3 * CHARGE, "budget_month": 30 * CHARGE}
+    await ledger.place(placement(account, link="1", **limits))
+    meanwhile = [await bought(ledger, account, f"m{number}", link=f"m{number}") for number in range(2)]
+    with pytest.raises(OverBudget, match="a day"):
+        await ledger.place(placement(account, link="2", **limits))
+    await ledger.observe(sent(meanwhile[0]), told(OrderStatus.CANCELED), next_ms=None)
+    await ledger.place(placement(account, link="3", **limits))
+    with pytest.raises(OverBudget, match="a day"):
+        await ledger.place(placement(account, link="4", **limits))
+
+
 async def test_a_budget_below_one_order_carries_none(ledger: Ledger) -> None:
     account = await funded(ledger)
     with pytest.raises(OverBudget):

@@ -243,6 +243,8 @@ def _settled(state: State, attempt: int, outcome: Outcome, *, goes_on: bool = Fa
     if state.kept is None:
         raise AssertionError("settled, and never written")
     nothing = isinstance(outcome, NotSent | Refused | NotPlaced)
+    if state.kept.status in FINISHED:  # the ledger lets nothing follow
+        goes_on = waits = False
     following = attempt + 1 if nothing and goes_on and attempt < len(PANELS) else None
     fail = Fail(why="none left") if nothing and following is None and not waits else None
     word = Settled(

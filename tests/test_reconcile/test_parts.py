@@ -1,6 +1,6 @@
 """Orders above a route's max: bought in parts, one after the other; scene by scene, in virtual time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +9,8 @@ import pytest
 
 from gateway.errors import NotSold
 from gateway.ledger.records import AttemptState
-from providers.base import OrderStatus
+from providers.base import OrderStatus, Refusal, Requested, Status
+from providers.errors import Reason
 from providers.service_types import Default
 from tests.simulator.network import Fate
 from tests.simulator.stage import LOST, Stage, played
@@ -331,3 +332,109 @@ def test_what_was_given_back_of_an_earlier_part_goes_back_with_what_nobody_makes
         assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 1400, done.charge * 7 / 10)
 
     played(scene, parted(idle_s=60.0))
+
+
+@pytest.mark.parametrize(
+    ("status", "remains", "back"),
+    [
+        (OrderStatus.EXPIRED, None, 1000),
+        (OrderStatus.EXPIRED, 250, 1250),
+        (OrderStatus.PARTIAL, None, 1000),
+        (OrderStatus.PARTIAL, 0, 1000),
+    ],
+)
+def test_where_a_part_ends_oddly_what_comes_later_goes_back(
+    status: OrderStatus, remains: int | None, back: int
+) -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        [one] = await stage.ledger.attempts(order)
+        told = Status(status=status, word=status.value, remains=remains)
+        real = stage.panels["a"].provider.status
+
+        async def says(ids: Sequence[str]) -> Mapping[str, Status | Refusal]:
+            return {**await real(ids), one.remote_id or "": told}
+
+        stage.panels["a"].provider.status = says  # type: ignore[assignment, method-assign]
+        await stage.minutes(30)
+        done = await stage.order(order)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, back, done.charge * back / 2000)
+        assert parts(stage, "l") == [("a", 1000)]
+
+    played(scene, parted())
+
+
+def test_a_cancel_that_comes_too_late_for_a_part_is_in_time_for_the_later_ones() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=3000)
+        [one] = await stage.ledger.attempts(order)
+
+        async def says(ids: Sequence[str]) -> Mapping[str, Requested | Refusal]:
+            return dict.fromkeys(ids, Refusal(Reason.CANCEL, "it is done"))
+
+        stage.panels["a"].provider.cancel = says  # type: ignore[assignment, method-assign]
+        assert await stage.orders.cancel(stage.account, [order]) == {order: None}
+        await ends(stage, "a", "l")
+        await stage.minutes(30)
+        done = await stage.order(order)
+        assert (done.status, done.remains) == (OrderStatus.PARTIAL, 2000)
+        assert parts(stage, "l") == [("a", 1000)]
+        assert one.remote_id is not None
+
+    played(scene, parted())
+
+
+@pytest.mark.parametrize("answer", [NO_FUNDS.answer, (200, b'{"error":"Service is under maintenance"}'), "lost"])
+def test_an_order_that_people_gave_back_whole_is_not_bought_on(answer: str | tuple[int, bytes]) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.settled_in()
+        order = await stage.add("l", quantity=2000)
+        stage.network.next.extend([Fate(arrives=False, back_s=25, answer=answer)])
+        [entry] = [entry for entry in stage.boxes["a"].journal if entry.fields.get("link") == "l"]
+        stage.boxes["a"].set_status(entry.remote_id, "Completed", remains=0)
+        for _ in range(200):
+            if len(await stage.attempts(order)) == 2:
+                break
+            await stage.minutes(1 / 60)
+        known = await stage.order(order)
+        await stage.ledger.give_back(order, known.charge, ends=True, evidence="{}")
+        await stage.minutes(8 * 60)
+        done = await stage.order(order)
+        assert (done.status, done.refunded) == (OrderStatus.CANCELED, done.charge)
+        assert parts(stage, "l") == [("a", 1000)]
+        assert len(await stage.attempts(order)) == 2
+        assert await stage.ledger.waiting() == ()
+
+    played(scene, parted())
+
+
+def test_a_part_takes_of_our_money_no_more_than_it_costs() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.add("l", quantity=4000)
+        funds = stage.panels["a"].funds
+        assert funds is not None
+        assert Decimal(10_000) - funds == Decimal("1.91")
+        await stage.panels["a"].read_balance()
+        assert stage.panels["a"].funds == funds
+
+    played(scene, parted())
+
+
+@pytest.mark.parametrize(("margin", "rate"), [("0", "0.9137"), ("0.10", "0.914"), ("0.25", "0.9132")])
+def test_no_rounding_keeps_a_next_part_from_being_bought(margin: str, rate: str) -> None:
+    async def scene(stage: Stage) -> None:
+        row = stage.panels["a"].rows["1"]
+        stage.panels["b"].stop_for = "a test"
+        dear = msgspec.structs.replace(row, rate=Decimal(rate))
+        stage.panels["a"].rows = {"1": dear}
+        service = stage.catalog.service(1)
+        assert service is not None
+        sold = msgspec.structs.replace(service, rate=Decimal(rate) * (1 + Decimal(margin)), min_margin=Decimal(margin))
+        stage.catalog._view.by_id[1] = sold  # type: ignore[index]
+        order = await stage.orders.add(stage.account, sold, Default(link="l", quantity=2500))
+        await ends(stage, "a", "l")
+        await ends(stage, "a", "l")
+        await ends(stage, "a", "l")
+        assert (await stage.order(order)).status is OrderStatus.COMPLETED
+
+    played(scene, parted(min_margin=Decimal(margin)))

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.errors import NotSold
 from gateway.ledger.records import AttemptState
-from providers.base import OrderStatus
+from gateway.rules.model import Route
+from providers.base import Action, OrderStatus
 from providers.service_types import Default
 from tests.simulator.network import Fate
 from tests.simulator.stage import LOST, Stage, played
@@ -151,6 +152,40 @@ def test_a_cancel_of_an_order_that_waits_comes_to_pass_at_once() -> None:
     played(scene, Stage())
 
 
+def test_a_cancel_that_comes_while_its_turn_does_is_heeded() -> None:
+    async def scene(stage: Stage) -> None:
+        await dried(stage, "a", "b")
+        order = await stage.add("l")
+        real = stage.ledger.account_of
+
+        async def account_of(asked: int) -> str:
+            assert await stage.orders.cancel(stage.account, [order]) == {order: None}
+            return await real(asked)
+
+        stage.ledger.account_of = account_of  # type: ignore[assignment, method-assign]
+        await topped_up(stage, "a")
+        await stage.minutes(1)
+        assert (await stage.attempts(order), stage.bought("l")) == ([], [])
+        done = await stage.order(order)
+        assert (done.status, done.charge) == (OrderStatus.CANCELED, Decimal(0))
+
+    played(scene, Stage())
+
+
+def test_after_a_cancel_the_next_panel_is_not_asked() -> None:
+    async def scene(stage: Stage) -> None:
+        slow = Fate(arrives=False, back_s=25, answer=BROKEN.answer)
+        order = await stage.add("l", slow)
+        assert await stage.attempts(order) == [("a", AttemptState.SENDING)]
+        assert await stage.orders.cancel(stage.account, [order]) == {order: None}
+        await stage.minutes(1)
+        assert await stage.attempts(order) == [("a", REFUSED)]
+        done = await stage.order(order)
+        assert (done.status, done.charge) == (OrderStatus.CANCELED, Decimal(0))
+
+    played(scene, Stage())
+
+
 def test_those_that_wait_are_bought_oldest_first_and_no_further_than_the_money_goes() -> None:
     async def scene(stage: Stage) -> None:
         await dried(stage, "a", "b")
@@ -194,6 +229,64 @@ def test_a_panel_that_says_no_money_whatever_its_balance_says_is_not_asked_again
         await stage.minutes(2)
         assert (await stage.attempts(order))[-1] == ("a", ACCEPTED)
         assert stage.bought("l") == ["a"]
+
+    played(scene, Stage())
+
+
+def refusing(stage: Stage, panel: str, link: str = "") -> None:
+    """The panel says that our money is short, whatever its balance; to orders for one link, or to all."""
+    box, real = stage.boxes[panel], stage.boxes[panel].ask
+
+    def ask(action: Action, **fields: str) -> object:
+        is_refused = action == "add" and link in {"", fields["link"]}
+        return {"error": "Not enough funds on balance"} if is_refused else real(action, **fields)
+
+    box.ask = ask  # type: ignore[assignment, method-assign]
+
+
+async def looked_at(stage: Stage, minutes: int) -> None:
+    """Time passes, in which balances are read as ever."""
+    for _ in range(minutes):
+        await stage.minutes(1)
+        for panel in stage.panels.values():
+            await panel.read_balance()
+
+
+def test_a_panel_that_says_no_money_holds_up_nobody_elsewhere_and_its_order_no_longer_than_the_rules_say() -> None:
+    async def scene(stage: Stage) -> None:
+        refusing(stage, "a")
+        await dried(stage, "b")
+        odd = await stage.add("odd", service=1)
+        others = [await stage.add(f"other/{number}", service=2) for number in range(3)]
+        await looked_at(stage, 60)
+        stage.boxes["b"].balance = Decimal(100)
+        await looked_at(stage, 2)
+        assert [await stage.attempts(order) for order in others] == 3 * [[("b", ACCEPTED)]]
+        assert (await stage.order(odd)).status is OrderStatus.PENDING
+        assert len(await stage.attempts(odd)) > 10
+        await looked_at(stage, 5 * 60)
+        assert (await stage.order(odd)).status is OrderStatus.CANCELED
+        assert await stage.ledger.waiting() == ()
+
+    stage = Stage()
+    services = {
+        id: msgspec.structs.replace(stage.rules.services[id], routes=(Route(panel=panel, service=str(id)),))
+        for id, panel in ((1, "a"), (2, "b"))
+    }
+    stage.rules = msgspec.structs.replace(stage.rules, services=services)
+    played(scene, stage)
+
+
+def test_an_order_that_its_panel_refuses_again_and_again_lets_others_go_first() -> None:
+    async def scene(stage: Stage) -> None:
+        await dried(stage, "a", "b")
+        refusing(stage, "a", "odd")
+        odd = await stage.add("odd")
+        await stage.add("other")
+        stage.boxes["a"].balance = Decimal(100)
+        await looked_at(stage, 5)
+        assert (stage.bought("odd"), stage.bought("other")) == ([], ["a"])
+        assert (await stage.order(odd)).status is OrderStatus.PENDING
 
     played(scene, Stage())
 

@@ -311,8 +311,8 @@ class SQLLedger:
     async def wish(self, order: int, what: str, *, by: str, reason: str) -> Wish:
         return await self._database.write(wishes.wish(order, what, by, reason, self._now_ms()))
 
-    async def wishes(self, *, limit: int = 100) -> Sequence[Wish]:
-        return await self._database.read(wishes.open_wishes(limit))
+    async def wishes(self, *, after: int = 0, limit: int = 100) -> Sequence[Wish]:
+        return await self._database.read(wishes.open_wishes(after, limit))
 
     async def wished(self, order: int, what: str) -> Wish | None:
         return await self._database.read(wishes.of_order(order, what))

@@ -21,7 +21,7 @@ from gateway.ledger.records import (
     WrongState,
 )
 from gateway.ledger.reports import Recovery
-from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests, spending, waiting
+from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests, spending, waiting, wishes
 from gateway.ledger.sql.work import Taken, Work, json
 from gateway.money import steps
 from providers.base import FINISHED, Status
@@ -103,9 +103,10 @@ def send(  # noqa: PLR0917 - the columns of its row
 
 
 def send_waiting(order: int, offer: Next, epoch: int, now_ms: int) -> Work[int]:
-    """The next attempt of an order that waits."""
+    """The next attempt of an order that waits, and that nobody wants canceled."""
     kept = yield from lives.of_order(order)
     yield from meta.may_send(order, epoch)
+    yield from wishes.still_wanted(order)
     attempt = yield from lives.next_attempt()
     word = Sent(following=attempt, panel=offer.panel, part=offer.part)
     after = _clear(life.after(kept.life, word), f"order {order}")
@@ -137,6 +138,8 @@ def settle(
 ) -> Work[int | None]:
     kept = yield from lives.of_attempt(attempt)
     following = None
+    if isinstance(then, Next | Wait):
+        then = yield from _still(kept, then)
     if isinstance(then, Next):
         yield from meta.may_send(kept.order, epoch)
         following = yield from lives.next_attempt()
@@ -164,6 +167,14 @@ def settle(
         evidence = json({"why": then.why, "charge": str(kept.life.charge)})
         yield from events.append(kept.order, None, "failed", evidence, now_ms)
     return following
+
+
+def _still(kept: lives.Kept, then: Next | Wait) -> Work[Next | Wait | Fail]:
+    """What follows, unless nobody wants it any more."""
+    if kept.life.status in FINISHED:
+        return Fail(why="the order has ended")
+    unwanted = yield from wishes.of_order(kept.order, "cancel")
+    return then if unwanted is None else Fail(why=wishes.UNWANTED)
 
 
 def recover(now_ms: int) -> Work[Recovery]:

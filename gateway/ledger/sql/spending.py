@@ -23,6 +23,7 @@ _SPEND = "UPDATE spent SET amount = amount + ? WHERE account = ? AND period = ? 
 _BACK = """
     UPDATE spent SET amount = CASE WHEN amount < ? THEN 0 ELSE amount - ? END
     WHERE account = ? AND (period = ? OR period = ?)"""
+_FORGET = "DELETE FROM spent WHERE account = ? AND (period = ? OR period = ?)"
 _PLACED = "SELECT created_ms FROM orders WHERE id = ?"
 _DAY_MS: Final = 86_400_000
 
@@ -47,7 +48,15 @@ def month(now_ms: int) -> int:
 
 
 def spend(account: int, charge: Decimal, by_day: Decimal | None, by_month: Decimal | None, now_ms: int) -> Work[None]:
-    """Take a charge from the budgets that there are; OverBudget where one does not carry it."""
+    """Take a charge from the budgets that there are; OverBudget where one does not carry it.
+
+    Of a period without a budget nothing is kept: should there be one again, all of its orders are added up anew.
+    """
+    if by_day is None or by_month is None:
+        unheld = (None if by_day is not None else day(now_ms), None if by_month is not None else month(now_ms))
+        yield _FORGET, (account, *unheld)
+    if by_day is None and by_month is None:
+        return
     first_of_month = int(datetime.fromtimestamp(now_ms / 1000, UTC).replace(day=1).timestamp()) // 86_400 * _DAY_MS
     for budget, period, since_ms, word in (
         (by_day, day(now_ms), day(now_ms) * _DAY_MS, "day"),

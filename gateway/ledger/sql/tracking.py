@@ -10,17 +10,18 @@ from gateway.ledger import life
 from gateway.ledger.delivery import Unclear
 from gateway.ledger.life import Life, Observed, PassedOn, Try
 from gateway.ledger.records import Due, Live, Next, Order, WrongState
-from gateway.ledger.sql import delivered, events, learned, lives, meta, orders, reading
+from gateway.ledger.sql import delivered, events, learned, lives, meta, orders, reading, wishes
 from gateway.ledger.sql.work import AMONG, Row, Work, json, listed
 from gateway.routing.delivered import End
 from providers.base import FINISHED, OrderStatus, Status
 
-_LIVE = "SELECT order_id, id, panel, remote_id FROM attempt WHERE state = 'accepted' AND passed_on = 0 AND order_id IN "
-_LIVE += AMONG
+_LIVE = "SELECT order_id, id, panel, remote_id, later FROM attempt WHERE state = 'accepted' AND passed_on = 0 AND "
+_LIVE += "order_id IN " + AMONG
 _DUE: Final = """
     SELECT a.id, a.order_id, a.remote_id, a.remote_service, o.type, a.created_ms, a.ended_ms, u.seconds,
            a.remote_cost,
-           CASE WHEN a.passed_on = 1 OR o.status IN ('Completed', 'Partial', 'Canceled') THEN 0 ELSE a.later END
+           CASE WHEN a.passed_on = 1 OR o.status IN ('Completed', 'Partial', 'Canceled', 'Expired') THEN 0
+                ELSE a.later END
     FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
     LEFT JOIN delivered AS u ON u.panel = a.panel AND u.remote_service = a.remote_service
     WHERE a.panel = ? AND a.state = 'accepted' AND """
@@ -30,6 +31,7 @@ _POSTPONE = "UPDATE attempt SET next_ms = ? WHERE next_ms IS NOT NULL AND state 
 _SPENT = """
     SELECT remote_charge, taken, remote_cost, remote_service, created_ms, ended_ms, panel FROM attempt WHERE id = ?"""
 _CHECKED = "UPDATE attempt SET next_ms = ?, remote_charge = ?, taken = ?, ended_ms = ? WHERE id = ?"
+_TO_CANCEL = "SELECT 1 FROM event WHERE order_id = ? AND what IN ('cancel_wished', 'cancel_asked') LIMIT 1"
 _LOST = "UPDATE attempt SET lost = ? WHERE id = ?"
 _PASSED_ON = "UPDATE attempt SET passed_on = 1 WHERE id = ?"
 
@@ -50,7 +52,7 @@ class _Spent(msgspec.Struct, frozen=True):
 
 def live(orders: Sequence[int]) -> Work[Mapping[int, Live]]:
     rows = yield _LIVE, (listed(orders),)
-    return {row[0]: Live(order=row[0], attempt=row[1], panel=row[2], remote_id=row[3]) for row in rows}
+    return {row[0]: Live(order=row[0], attempt=row[1], panel=row[2], remote_id=row[3], later=row[4]) for row in rows}
 
 
 def due(panel: str, limit: int, now_ms: int) -> Work[Sequence[Due]]:
@@ -97,7 +99,7 @@ def observe(attempt: int, told: Status, next_ms: int | None, now_ms: int) -> Wor
     ended_ms = _ended(one, after, told, spent, now_ms)
     yield from _write(attempt, spent, msgspec.structs.replace(then, ended_ms=ended_ms), next_ms)
     if ended_ms is not None and spent.ended_ms is None:
-        yield from delivered.ended(spent.panel, spent.remote_service, _end(then, one.units, told, now_ms), now_ms)
+        yield from _learn(kept.order, then, one.units, told, now_ms)
     found = yield from reading.order(kept.order)
     if found is None:
         raise WrongState(f"order {kept.order}: not there")
@@ -109,6 +111,7 @@ def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
 ) -> Work[int]:
     kept = yield from lives.of_attempt(attempt)
     yield from meta.may_send(kept.order, epoch)
+    yield from wishes.still_wanted(kept.order)
     next_attempt = yield from lives.next_attempt()
     word = PassedOn(attempt=attempt, status=told, following=next_attempt, panel=following.panel, part=following.part)
     after = life.after(kept.life, word)
@@ -123,7 +126,7 @@ def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
     then = msgspec.structs.replace(_then(spent, one.units, told), ended_ms=ended_ms)
     yield from _write(attempt, spent, then, next_ms)
     if spent.ended_ms is None:
-        yield from delivered.ended(spent.panel, spent.remote_service, _end(then, one.units, told, now_ms), now_ms)
+        yield from _learn(kept.order, then, one.units, told, now_ms)
     yield from orders.send(kept.order, after.tries[-1], following, epoch, now_ms)
     return next_attempt
 
@@ -142,14 +145,25 @@ def _ended(one: Try, after: Life, told: Status, spent: _Spent, now_ms: int) -> i
     return now_ms if ended else None
 
 
+def _learn(order: int, spent: _Spent, units: int, told: Status, now_ms: int) -> Work[None]:
+    """How an order ended teaches of its route; one that was to be canceled ended short for no fault of the panel."""
+    end = _end(spent, units, told, now_ms)
+    if end.got < 1 and (yield _TO_CANCEL, (order,)):
+        return
+    yield from delivered.ended(spent.panel, spent.remote_service, end, now_ms)
+
+
 def _end(spent: _Spent, units: int, told: Status, now_ms: int) -> End:
-    """How an order ended at its panel: what was delivered by its last word, and what it has taken for that."""
+    """How an order ended at its panel: what was delivered by its last word, and what it has taken for that.
+
+    That it took less than its list says is a panel's own word, which nothing proves: it makes none cheaper.
+    """
     remains = units if told.remains is None and told.status is OrderStatus.CANCELED else told.remains or 0
     got = 1 - min(max(remains, 0), units) / units if units else float(told.status is not OrderStatus.CANCELED)
     cost, taken = spent.remote_cost, spent.taken
     whole = told.status is OrderStatus.COMPLETED
     return End(
-        paid=got if taken is None or not cost else float(taken / cost),
+        paid=got if taken is None or not cost else max(float(taken / cost), got),
         got=got,
         seconds=max(now_ms - spent.created_ms, 0) // 1000 if whole else None,
     )

@@ -105,7 +105,10 @@ class Life(Standing, frozen=True, kw_only=True):
         """Units that nobody makes and that are still to be bought; 0 where somebody does, or the order has ended."""
         if self.status in FINISHED or self.live is not None:
             return 0
-        return self.tries[-1].due if self.tries else self.units
+        last = self.tries[-1] if self.tries else None
+        if last is None or last.passed_on:
+            return self.remains - self.lost
+        return last.due
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="begun"):
@@ -168,12 +171,15 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag=
 
 
 class PassedOn(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="passed_on"):
-    """A panel delivered its part of an order, or ended it early, and what is left begins: `following`, *sending*."""
+    """A panel delivered its part of an order, or ended it early, and what is left begins: `following`, *sending*.
+
+    Without one it waits.
+    """
 
     attempt: int
     status: Status
-    following: int
-    panel: str
+    following: int | None
+    panel: str = ""
     part: int | None = None
 
 
@@ -315,8 +321,8 @@ def _given_back_late(life: Life, one: Try, told: Status) -> Life | Unclear:
     """
     if told.status not in {OrderStatus.PARTIAL, OrderStatus.CANCELED}:
         return life
-    following = next(other for other in life.tries if other.id > one.id)
-    lost = rest_of(one, told) - following.due
+    went_on = next((other.due for other in life.tries if other.id > one.id), life.waits)
+    lost = rest_of(one, told) - went_on
     if lost <= one.lost:
         return life
     more = lost - one.lost
@@ -337,14 +343,14 @@ def _passed_on(life: Life, word: PassedOn) -> Life:
     if rest <= 0:
         raise WrongState(f"attempt {one.id}: nothing remains of it")
     life = _changed(life, one, passed_on=True)
-    following = _next(word.following, word.panel, rest, word.part)
+    following = () if word.following is None else (_next(word.following, word.panel, rest, word.part),)
     start = word.status.start_count if life.start_count is None else life.start_count
     return msgspec.structs.replace(
         life,
         status=OrderStatus.IN_PROGRESS,
         remains=min(rest + life.lost, life.units),
         start_count=start,
-        tries=(*life.tries, following),
+        tries=(*life.tries, *following),
     )
 
 

@@ -242,8 +242,9 @@ class Ledger(Memory, Protocol):
         """
         ...
 
-    async def pass_on(self, attempt: int, status: Status, following: Next, *, next_ms: int | None) -> int:
-        """A panel ended an order early, or made its part of it, and what is left begins: gives that attempt, *sending*.
+    async def pass_on(self, attempt: int, status: Status, then: Next | Wait, *, next_ms: int | None) -> int | None:
+        """A panel ended an order early, or made its part of it, and what is left begins: gives that attempt, *sending*;
+        or waits.
 
         Raises:
             WrongState: the order has ended, nothing remains, it is out of a backup, or a cancel was asked for.

@@ -18,7 +18,7 @@ from gateway.ledger.reports import Recovery
 from gateway.metrics import Metrics
 from gateway.orders.repeats import UNHEARD_S, Repeats, Request, request
 from gateway.orders.requests import Requests
-from gateway.placing import Placing, Purchase, Round, bounded, charged, following, routed
+from gateway.placing import DRY, Placing, Purchase, Round, bounded, charged, following, routed
 from gateway.routing import Choice, Decision
 from providers.base import RefillStatus
 from providers.service_types import OrderFields
@@ -115,7 +115,7 @@ class Orders:
             first = following(self._catalog, decision.choices[0], fields)
             self._turned_away.discard(service.id)
         elif wait_s:
-            first = self._placing.wait(wait_s, "our money at the panels does not carry it")
+            first = self._placing.wait(wait_s, DRY)
         else:
             self._turn_away(service, decision)
             wrong_link = all(refuses_link(route.when, fields.link) for route in service.routes)

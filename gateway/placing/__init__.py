@@ -1,10 +1,11 @@
 """Buying: which offers can take an order, and the one way an order takes to a panel, for the first time or again."""
 
-from gateway.placing.choosing import Left, avoided, bounded, charged, expected, following, left, resized, routed
+from gateway.placing.choosing import DRY, Left, avoided, bounded, charged, expected, following, left, resized, routed
 from gateway.placing.placing import Placing, Purchase, Round, Stopping
 from gateway.placing.recovering import recovered
 
 __all__ = [
+    "DRY",
     "Left",
     "Placing",
     "Purchase",

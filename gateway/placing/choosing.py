@@ -19,6 +19,7 @@ from gateway.rules.model import Rules
 from providers.errors import Reason
 from providers.service_types import DIVISIBLE, PER_ORDER, TYPES, OrderFields, Subscriptions
 
+DRY: Final = "our money at the panels does not carry it"
 _ROUNDED: Final = 2  # steps
 
 

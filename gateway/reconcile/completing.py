@@ -1,8 +1,8 @@
 """What is left of an order when a panel is done with it: the next part, or the rest of one that ended early.
 
 One order outside, several attempts inside. The customer pays what was agreed and no more: what is left goes only where
-its share of the charge carries it. A next part that nobody can take now is tried for as long as the rules let an order
-wait; a rest is bought where they say so, now or never.
+its share of the charge carries it. A next part that nobody can take now waits, where the rules let it; a rest is bought
+where they say so, now or never.
 """
 
 import time
@@ -14,8 +14,8 @@ import structlog
 from gateway.catalog import Catalog, Service
 from gateway.ledger.life import Try, rest_of
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Attempt, Due, LedgerBusy, LedgerError
-from gateway.placing import Placing, avoided, following, left, resized
+from gateway.ledger.records import Attempt, Due, LedgerBusy, LedgerError, Order
+from gateway.placing import DRY, Left, Placing, avoided, following, left, resized
 from providers.base import FINISHED, OrderStatus, Status
 from providers.service_types import Subscriptions
 
@@ -32,13 +32,11 @@ class Completing:
         placing: Placing,
         *,
         clock: Callable[[], float] = time.monotonic,
-        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
         self._placing = placing
         self._clock = clock
-        self._now_ms = now_ms
 
     async def passed_on(self, one: Due, status: Status, next_ms: int | None) -> bool:
         """Whether what is left of an order that its panel is done with is being made from now on.
@@ -69,16 +67,10 @@ class Completing:
         without = avoided(attempts, made=made)
         now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
         if not now.choices:
-            since_ms = self._now_ms() if one.ended_ms is None else one.ended_ms
-            wait_s = self._catalog.rules.wait_s if service is None else service.wait_s
-            if made is not None and self._now_ms() - since_ms >= wait_s * 1000:
-                why = "nobody can take the next part"
-                await self._ledger.give_up(order.id, why, attempt=took.id, status=status)
-                _log.warning("complete", order=order.id, was=took.panel, rest=rest, outcome="given_up", why=why)
-            return False
+            return made is not None and await self._waits(order, took, status, now, service, next_ms)
         first = following(self._catalog, now.choices[0], fields)
 
-        async def pass_on() -> int:
+        async def pass_on() -> int | None:
             attempt = await self._ledger.pass_on(took.id, status, first, next_ms=next_ms)
             _log.info("complete", order=order.id, was=took.panel, rest=rest, now=first.panel, part=first.part)
             return attempt
@@ -91,6 +83,25 @@ class Completing:
             _log.warning("complete", order=order.id, outcome="not_passed_on", why=str(error))
             return False
         return True
+
+    async def _waits(  # noqa: PLR0917 - what is known of the part that is made
+        self, order: Order, took: Attempt, status: Status, now: Left, service: Service | None, next_ms: int | None
+    ) -> bool:
+        """Nobody can take the next part now: the order waits, where the rules let it; else what is left goes back."""
+        wait_s = self._catalog.rules.wait_s if service is None else service.wait_s
+        why = DRY if now.wait_s else "nobody can take the next part"
+        try:
+            if wait_s:
+                await self._ledger.pass_on(took.id, status, self._placing.wait(wait_s, why), next_ms=next_ms)
+                _log.info("wait", order=order.id, was=took.panel, why=why)
+                return True
+            await self._ledger.give_up(order.id, why, attempt=took.id, status=status)
+            _log.warning("complete", order=order.id, was=took.panel, outcome="given_up", why=why)
+        except LedgerBusy:
+            raise
+        except LedgerError as error:
+            _log.warning("complete", order=order.id, outcome="not_written", why=str(error))
+        return False
 
 
 def _completes(service: Service, attempts: Sequence[Attempt]) -> bool:

@@ -49,7 +49,7 @@ class Reconcile:
         self._ledger = ledger
         self._catalog = catalog
         self._idle_s = min(idle_s, status_s)
-        completing = Completing(ledger, catalog, placing, clock=clock, now_ms=now_ms)
+        completing = Completing(ledger, catalog, placing, clock=clock)
         self._waiting = Waiting(ledger, catalog, placing, metrics, clock=clock, now_ms=now_ms)
         self._tracking = Tracking(ledger, completing, status_s=status_s, clock=clock, now_ms=now_ms)
         readings = Readings(ledger, self._tracking, clock=clock, now_ms=now_ms)

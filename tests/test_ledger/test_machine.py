@@ -271,7 +271,10 @@ class Machine(RuleBasedStateMachine):
                 self.runner.run(self.ledger.settle(order.attempt, outcome, then))
             return
         following = self.runner.run(self.ledger.settle(order.attempt, outcome, then))
-        if following is not None:
+        if order.status in FINISHED:  # people gave it back meanwhile: nothing follows
+            assert following is None
+            order.state = "failed"
+        elif following is not None:
             order.attempt, order.panel, order.state = following, "beta", "sending"
             order.part, order.later = order.part + order.later, 0
         elif more == "waits":
@@ -310,21 +313,27 @@ class Machine(RuleBasedStateMachine):
         remains=st.integers(0, 9),
         status=st.sampled_from(sorted(FINISHED)),
         part=st.integers(0, 6),
+        waits=st.booleans(),
     )
-    def pass_on(self, which: int, remains: int, status: OrderStatus, part: int) -> None:
+    def pass_on(self, which: int, remains: int, status: OrderStatus, part: int, waits: bool) -> None:
         order = self._pick(which, "accepted")
         rest = remains if 0 < remains <= order.part else order.part if status is OrderStatus.CANCELED else 0
         rest = order.later if status is OrderStatus.COMPLETED else rest + order.later if rest else 0
         following = Next(panel="beta", remote_service="1", cost=amount(1), part=min(part, rest) or None)
-        call = self.ledger.pass_on(order.attempt, told(status, remains=remains), following, next_ms=None)
+        then = Wait(until_ms=1, why="dry") if waits else following
+        call = self.ledger.pass_on(order.attempt, told(status, remains=remains), then, next_ms=None)
         if order.state != "accepted" or order.status in FINISHED or not rest:
             with pytest.raises(WrongState):
                 self.runner.run(call)
             return
-        order.attempt, order.panel, order.state = self.runner.run(call), "beta", "sending"
-        order.part = min(part, rest) or rest
-        order.later, order.remains = rest - order.part, rest
-        order.status = OrderStatus.IN_PROGRESS
+        attempt = self.runner.run(call)
+        order.status, order.remains = OrderStatus.IN_PROGRESS, rest
+        if attempt is None:
+            order.attempt, order.state, order.part, order.later = 0, "waiting", rest, 0
+        else:
+            order.attempt, order.panel, order.state = attempt, "beta", "sending"
+            order.part = min(part, rest) or rest
+            order.later = rest - order.part
 
     @precondition(lambda self: self.orders)
     @rule(which=st.integers(0, 99), back=st.integers(0, 40), ends=st.booleans())

@@ -173,6 +173,7 @@ async def test_a_rest_is_one_order_outside_and_three_attempts_inside(ledger: Led
     account = await funded(ledger)
     placed = await bought(ledger, account, "r1")
     second = await ledger.pass_on(sent(placed), told(OrderStatus.PARTIAL, remains=60, start_count=9), BETA, next_ms=5)
+    assert second is not None
     await ledger.settle(second, Accepted(remote_id="r2"))
     order = await ledger.order(placed.order)
     assert order is not None
@@ -180,6 +181,7 @@ async def test_a_rest_is_one_order_outside_and_three_attempts_inside(ledger: Led
     assert order.start_count == 9
     gamma = Next(panel="gamma", remote_service="1", cost=Decimal("0.1"), remote_cost=Decimal("0.1"))
     third = await ledger.pass_on(second, told(OrderStatus.CANCELED, remains=20), gamma, next_ms=None)
+    assert third is not None
     await ledger.settle(third, Accepted(remote_id="r3"))
     done = await ledger.observe(third, told(OrderStatus.PARTIAL, remains=5), next_ms=None)
     assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 5, Decimal("0.025"))

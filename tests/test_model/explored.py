@@ -359,9 +359,11 @@ def _statuses(state: State, policy: Policy) -> Iterator[Step]:
                 if not policy.tells_passed_on:
                     tries = tuple(msgspec.structs.replace(each, passed_on=False) for each in after.tries)
                     after = msgspec.structs.replace(after, tries=tries)
+                waits = _after(kept, PassedOn(attempt=one.id, status=told, following=None))
                 memory = (one.id + 1, "written")
                 made = _made(state, one.id, told)
                 yield f"{one.id} passed on", msgspec.structs.replace(ended, kept=after, memory=memory, made=made)
+                yield f"{one.id} passed on, waits", msgspec.structs.replace(ended, kept=waits, made=made)
 
 
 def _observed(state: State, attempt: int, told: Status, policy: Policy) -> State:

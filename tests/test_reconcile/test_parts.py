@@ -9,6 +9,8 @@ import pytest
 
 from gateway.errors import NotSold
 from gateway.ledger.records import AttemptState
+from gateway.placing import DRY
+from gateway.rules.model import Route
 from providers.base import OrderStatus, Refusal, Requested, Status
 from providers.errors import Reason
 from providers.service_types import Default
@@ -178,6 +180,63 @@ def test_a_next_part_is_bought_as_soon_as_somebody_can_take_it() -> None:
         await stage.minutes(5)
         assert parts(stage, "l") == [("a", 1000), ("b", 1000)]
         assert (await stage.order(order)).status is OrderStatus.IN_PROGRESS
+
+    played(scene, parted())
+
+
+def test_a_next_part_that_our_money_does_not_carry_waits_like_any_order_and_before_newer_ones() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        for name in stage.boxes:
+            stage.boxes[name].balance = Decimal(0)
+            await stage.panels[name].read_balance()
+        await ends(stage, "a", "l")
+        [waiting] = await stage.ledger.waiting()
+        assert (waiting.order, waiting.units, waiting.why) == (order, 1000, DRY)
+        known = await stage.order(order)
+        assert (known.status, known.remains) == (OrderStatus.IN_PROGRESS, 1000)
+        newer = await stage.add("m", quantity=1000)
+        assert await stage.ledger.waiting_count() == 2
+        stage.boxes["a"].balance = Decimal(3)
+        await stage.panels["a"].read_balance()
+        await stage.minutes(1)
+        assert parts(stage, "l") == [("a", 1000), ("a", 1000)]
+        assert [one.order for one in await stage.ledger.waiting()] == [newer]
+        await stage.restart()
+        stage.boxes["a"].balance = Decimal(3)
+        await stage.panels["a"].read_balance()
+        await stage.minutes(5)
+        await ends(stage, "a", "l")
+        assert (await stage.order(order)).status is OrderStatus.COMPLETED
+        assert len(parts(stage, "m")) == 1
+
+    played(scene, parted())
+
+
+def test_while_a_next_part_waits_its_panel_may_leave_the_rules() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        assert await stage.ledger.open_orders() == {"a": 1}
+        for panel in stage.panels.values():
+            panel.stop_for, panel.stop_kept = "a test", True
+            await stage.ledger.learn(panel.name, stopped="a test")
+        await ends(stage, "a", "l")
+        assert [one.order for one in await stage.ledger.waiting()] == [order]
+        assert await stage.ledger.open_orders() == {}
+        stage.rules = msgspec.structs.replace(
+            stage.rules,
+            panels={"b": stage.rules.panels["b"]},
+            services={
+                1: msgspec.structs.replace(stage.rules.services[1], routes=(Route(panel="b", service="1"),)),
+            },
+        )
+        del stage.boxes["a"]
+        await stage.ledger.learn("b", stopped="")
+        await stage.restart()
+        await stage.minutes(2)
+        assert parts(stage, "l") == [("b", 1000)]
+        await ends(stage, "b", "l")
+        assert (await stage.order(order)).status is OrderStatus.COMPLETED
 
     played(scene, parted())
 

@@ -242,10 +242,8 @@ class SQLLedger:
     async def observe(self, attempt: int, status: Status, *, next_ms: int | None) -> Order:
         return await self._database.write(tracking.observe(attempt, status, next_ms, self._now_ms()))
 
-    async def pass_on(self, attempt: int, status: Status, following: Next, *, next_ms: int | None) -> int:
-        return await self._database.write(
-            tracking.pass_on(attempt, status, following, self._epoch, next_ms, self._now_ms())
-        )
+    async def pass_on(self, attempt: int, status: Status, then: Next | Wait, *, next_ms: int | None) -> int | None:
+        return await self._database.write(tracking.pass_on(attempt, status, then, self._epoch, next_ms, self._now_ms()))
 
     async def postpone(self, attempts: Sequence[int], next_ms: int | None) -> None:
         await self._database.write(tracking.postpone(attempts, next_ms))

@@ -40,6 +40,11 @@ _OPEN_ORDERS = """
         SELECT panel, COUNT(*) AS number FROM attempt
         WHERE next_ms IS NOT NULL AND state = 'accepted' AND ended_ms IS NULL GROUP BY panel
         UNION ALL
+        SELECT a.panel, COUNT(*) AS number FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
+        WHERE a.next_ms IS NOT NULL AND a.state = 'accepted' AND a.ended_ms IS NOT NULL AND a.later > 0
+              AND a.passed_on = 0 AND o.status NOT IN ('Completed', 'Partial', 'Canceled', 'Expired')
+        GROUP BY a.panel
+        UNION ALL
         SELECT panel, COUNT(*) AS number FROM attempt WHERE settled_ms IS NULL GROUP BY panel
     ) AS both GROUP BY panel"""
 

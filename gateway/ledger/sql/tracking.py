@@ -9,8 +9,8 @@ import msgspec
 from gateway.ledger import life
 from gateway.ledger.delivery import Unclear
 from gateway.ledger.life import Life, Observed, PassedOn, Try
-from gateway.ledger.records import Due, Live, Next, Order, WrongState
-from gateway.ledger.sql import delivered, events, learned, lives, meta, orders, reading, wishes
+from gateway.ledger.records import Due, Live, Next, Order, Wait, WrongState
+from gateway.ledger.sql import delivered, events, learned, lives, meta, orders, reading, waiting, wishes
 from gateway.ledger.sql.work import AMONG, Row, Work, json, listed
 from gateway.routing.delivered import End
 from providers.base import FINISHED, OrderStatus, Status
@@ -107,13 +107,16 @@ def observe(attempt: int, told: Status, next_ms: int | None, now_ms: int) -> Wor
 
 
 def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
-    attempt: int, told: Status, following: Next, epoch: int, next_ms: int | None, now_ms: int
-) -> Work[int]:
+    attempt: int, told: Status, then: Next | Wait, epoch: int, next_ms: int | None, now_ms: int
+) -> Work[int | None]:
     kept = yield from lives.of_attempt(attempt)
     yield from meta.may_send(kept.order, epoch)
     yield from wishes.still_wanted(kept.order)
-    next_attempt = yield from lives.next_attempt()
-    word = PassedOn(attempt=attempt, status=told, following=next_attempt, panel=following.panel, part=following.part)
+    if isinstance(then, Wait):
+        next_attempt, word = None, PassedOn(attempt=attempt, status=told, following=None)
+    else:
+        next_attempt = yield from lives.next_attempt()
+        word = PassedOn(attempt=attempt, status=told, following=next_attempt, panel=then.panel, part=then.part)
     after = life.after(kept.life, word)
     if isinstance(after, Unclear):
         raise WrongState(f"attempt {attempt}: {after.why}")
@@ -123,11 +126,14 @@ def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
     yield from lives.change(kept, after, now_ms)
     yield from events.append(kept.order, attempt, "passed_on", _evidence(told, None, None), now_ms, word)
     ended_ms = now_ms if spent.ended_ms is None else spent.ended_ms
-    then = msgspec.structs.replace(_then(spent, one.units, told), ended_ms=ended_ms)
-    yield from _write(attempt, spent, then, next_ms)
+    taken = msgspec.structs.replace(_then(spent, one.units, told), ended_ms=ended_ms)
+    yield from _write(attempt, spent, taken, next_ms)
     if spent.ended_ms is None:
-        yield from _learn(kept.order, then, one.units, told, now_ms)
-    yield from orders.send(kept.order, after.tries[-1], following, epoch, now_ms)
+        yield from _learn(kept.order, taken, one.units, told, now_ms)
+    if isinstance(then, Wait):
+        yield from waiting.begin(kept.order, then, now_ms)
+    else:
+        yield from orders.send(kept.order, after.tries[-1], then, epoch, now_ms)
     return next_attempt
 
 

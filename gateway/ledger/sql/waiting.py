@@ -12,8 +12,10 @@ _BEGIN: Final = "INSERT INTO waiting (order_id, until_ms, why, at_ms) VALUES (?,
 _END = "DELETE FROM waiting WHERE order_id = ?"
 _WAITING: Final = """
     SELECT w.order_id, w.until_ms, w.why, w.at_ms,
-           COALESCE((SELECT a.units + a.later FROM attempt AS a WHERE a.order_id = o.id ORDER BY a.id DESC LIMIT 1),
-                    o.units)
+           COALESCE((SELECT CASE WHEN a.passed_on = 1
+                                 THEN o.remains - (SELECT SUM(b.lost) FROM attempt AS b WHERE b.order_id = o.id)
+                                 ELSE a.units + a.later END
+                     FROM attempt AS a WHERE a.order_id = o.id ORDER BY a.id DESC LIMIT 1), o.units)
     FROM waiting AS w JOIN orders AS o ON o.id = w.order_id WHERE """
 _AFTER = _WAITING + "w.order_id > ? ORDER BY w.order_id LIMIT ?"
 _THESE = _WAITING + "w.order_id IN " + AMONG + " ORDER BY w.order_id"

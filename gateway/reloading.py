@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +77,7 @@ class Reloading:
             found_wrong = [str(one) for one in wrong.mistakes] if isinstance(wrong, RulesError) else [str(wrong)]
             for why in found_wrong[:_TOLD]:
                 _log.error("rules", outcome="not_taken", why=why, then="the rules of before stay in force")
-            await self._note(_version(text), text, found_wrong[0])
+            await self._note(rules.version_of(text.encode()), text, found_wrong[0])
             return False
         except Exception as error:  # noqa: BLE001 - the next look may be luckier
             self._seen = None
@@ -110,7 +109,3 @@ class Reloading:
             await self._gateway.ledger.keep_rules(version, text, why=why)
         except LedgerError as error:
             _log.warning("rules", version=version, outcome="not_written", why=str(error))
-
-
-def _version(text: str) -> str:
-    return sha256(text.encode()).hexdigest()[:16]

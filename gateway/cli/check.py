@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from gateway.cli import findings, output
-from gateway.cli.expecting import disappointed
+from gateway.cli.expecting import disappointed, disappointed_by_known_lists
 from gateway.cli.failure import Exit
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
@@ -84,7 +84,9 @@ def _checked(settings: Settings, *, offline: bool) -> Checked:
     asyncio.run(agreed(settings, rules))
     if not offline:
         return asyncio.run(_asked(settings, rules))
-    return Checked(rules=settings.rules, services=len(rules.services), findings=findings.of_rules(rules))
+    expected = asyncio.run(disappointed_by_known_lists(settings, rules))
+    found = (*findings.of_rules(rules), *expected)
+    return Checked(rules=settings.rules, services=len(rules.services), findings=found)
 
 
 async def _asked(settings: Settings, rules: Rules) -> Checked:

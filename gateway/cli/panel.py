@@ -36,7 +36,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
         balance: in `currency`; None where the panel was not asked, or did not say.
         worth: the same in the rules' currency.
         usable, skipped: rows of its list that can be sold, and that cannot; None without a list.
-        list_age_s: seconds since the list was fetched.
+        list_age_s: seconds since the list was fetched that is kept in the ledger: the last one that was another one.
         answers: whether it answered now; None where it was not asked.
         ms: how long that took.
         why: what went wrong.
@@ -106,7 +106,7 @@ def list_(*, live: bool, offline: bool, rules: str | None, ledger: str | None, a
     else:
         output.table(
             output.columns(
-                "panel", ">balance", "currency", ">services", ">skipped", ">list", ">lasts", ">unknown", "health"
+                "panel", ">balance", "currency", ">services", ">skipped", ">list kept", ">lasts", ">unknown", "health"
             ),
             [_row(line) for line in lines],
         )

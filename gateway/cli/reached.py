@@ -130,6 +130,9 @@ async def catalog_of(
 ) -> AsyncIterator[Looked]:
     """What is sold by the panels' last good lists; lists that are missing, or with `live` all, are fetched."""
     async with known_ledger(settings) as ledger, panels_of(rules) as made:
+        for learned in await ledger.panels():
+            if learned.stopped and learned.panel in made:
+                made[learned.panel].stop_for = learned.stopped
         catalog = Catalog(rules, made, Looking(ledger), InProcess())
         await catalog.start()
         await catalog.stop()  # what is known is compiled; the fetching that it began is ours to do

@@ -19,7 +19,7 @@ from gateway.cli.opened import settled
 from gateway.cli.panel import asked
 from gateway.cli.reached import catalog_of, ruled, sold
 from gateway.cli.simulate import savings
-from gateway.cli.text import clean
+from gateway.cli.text import age, clean
 from gateway.errors import GatewayError
 from gateway.money import up, wire
 from gateway.placing import bounded, charged, routed
@@ -42,12 +42,14 @@ _STAND_INS: Final[Mapping[str, str]] = {
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """One offer as --json writes it: with its place, or with the reason why it is left out.
 
-    `effective`: the cost corrected by what the route has really delivered.
+    `effective`: the cost corrected by what the route has really delivered; `part`: how many units are bought there
+    first, where it does not take all at once.
     """
 
     place: int | None
     panel: str
     remote_service: str
+    part: int | None
     cost: str | None
     effective: str | None
     margin: str | None
@@ -57,7 +59,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """The decision as --json writes it; amounts in `currency`."""
+    """The decision as --json writes it; amounts in `currency`. `waits_s`: how long it would wait for our money."""
 
     service: int
     name: str
@@ -68,6 +70,7 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
     units: int
     charge: str
     offers: tuple[Offer, ...]
+    waits_s: int = 0
 
 
 @click.group()
@@ -198,6 +201,7 @@ def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision
             place=place,
             panel=choice.panel,
             remote_service=choice.remote_service,
+            part=choice.part,
             cost=wire(choice.cost),
             effective=None if choice.effective is None else wire(up(choice.effective)),
             margin=wire(charge - choice.cost),
@@ -212,6 +216,7 @@ def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision
             place=None,
             panel=out.panel,
             remote_service=out.remote_service,
+            part=None,
             cost=None,
             effective=None,
             margin=None,
@@ -231,6 +236,7 @@ def _explained(catalog: Catalog, service: Service, fields: OrderFields, decision
         units=fields.units(),
         charge=wire(charge),
         offers=choices + left_out,
+        waits_s=service.wait_s if decision.dry and not choices else 0,
     )
 
 
@@ -250,6 +256,7 @@ def _print(explained: Explained) -> None:
             ">",
             "panel",
             "service",
+            ">first part",
             ">cost",
             ">in truth",
             ">left over",
@@ -262,6 +269,7 @@ def _print(explained: Explained) -> None:
                 "" if offer.place is None else str(offer.place),
                 offer.panel,
                 offer.remote_service,
+                str(offer.part or ""),
                 offer.cost or "",
                 offer.effective or "",
                 offer.margin or "",
@@ -272,5 +280,7 @@ def _print(explained: Explained) -> None:
             for offer in explained.offers
         ],
     )
-    if not any(offer.place for offer in explained.offers):
+    if explained.waits_s:
+        output.say(f"the order would wait for money at the panels, {age(explained.waits_s)} at most")
+    elif not any(offer.place for offer in explained.offers):
         output.say("nobody can take this order now: the customer would be told that the service is not available")

@@ -14,6 +14,7 @@ import msgspec
 
 from gateway import rules as rules_files
 from gateway.cli import output
+from gateway.cli.expecting import disappointed_by_known_lists
 from gateway.cli.failure import Exit, Failure, confirmed
 from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, rules_option, yes_option
 from gateway.cli.opened import ledger_at, settled
@@ -114,12 +115,17 @@ def apply(*, file: str, dry_run: bool, yes: bool, rules: str | None, ledger: str
 def rollback(
     *, version: str | None, dry_run: bool, yes: bool, rules: str | None, ledger: str | None, as_json: bool
 ) -> None:
-    """Put the rules back that were in force before those of now, or VERSION of them."""
+    """Put the rules back that were in force before those of now, or VERSION of them.
+
+    Where the rules file says otherwise than the rules last in force, because no gateway has taken it, those come back.
+    """
     settings = settled(rules=rules, ledger=ledger)
     files = [one for one in asyncio.run(_files(settings, 200)) if not one.why]
     if version is None:
-        current = files[0].version if files else ""
-        files = [one for one in files if one.version != current]
+        path = Path(settings.rules)
+        in_place = rules_files.version_of(path.read_bytes()) if path.exists() else ""
+        while files and files[0].version == in_place:
+            files = [one for one in files if one.version != in_place]
         if not files:
             raise Failure("rules: no others were in force before; panelmux rules log")
     wanted = _version(files, version)
@@ -136,6 +142,8 @@ def _put(settings: Settings, name: str, text: str, *, dry_run: bool, yes: bool, 
         _print(changed)
     for warning in found.warnings:
         output.say(f"warning: {warning}")
+    for why in asyncio.run(disappointed_by_known_lists(settings, found)):
+        output.say(f"warning: {why}")
     if changed.diff and not dry_run:
         confirmed("rules", yes=yes or as_json)
         since = time.time_ns() // 1_000_000

@@ -21,11 +21,12 @@ from gateway.cli.reached import catalog_of, ruled
 from gateway.conditions import minute_of_week
 from gateway.errors import GatewayError
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import AttemptState, Order
-from gateway.money import wire
+from gateway.ledger.records import Attempt, AttemptState, Order
+from gateway.money import up, wire
 from gateway.placing import bounded, expected
 from gateway.routing import Choice, Decision
 from gateway.settings import Settings
+from providers.base import FINISHED
 from providers.service_types import TYPES
 
 _PAGE: Final = 1000
@@ -41,7 +42,8 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         cost_before, cost_after: of the orders that both can place, by today's lists, all panels well and in funds.
         change: of that, in percent.
-        moved: orders that go to another panel first; `lost` that nobody takes any more; `gained` that somebody does.
+        moved: orders that go to another panel first; `lost` that nobody takes any more; `gained` that somebody does;
+            `neither`: that neither takes.
         examples: ids of some of the orders lost or moved.
     """
 
@@ -52,6 +54,7 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     moved: int
     lost: int
     gained: int
+    neither: int
     examples: Mapping[str, tuple[int, ...]]
 
 
@@ -114,7 +117,8 @@ def simulate(*, file: str, since: float, rules: str | None, ledger: str | None, 
         return
     facts = [
         ("orders", str(found.orders)),
-        ("cost by the rules of now", found.cost_before),
+        ("that both take", str(found.orders - found.lost - found.gained - found.neither)),
+        ("their cost by the rules of now", found.cost_before),
         (f"by {file}", found.cost_after),
     ]
     facts += [("change", f"{found.change} %"), ("go to another panel first", str(found.moved))]
@@ -129,7 +133,11 @@ def simulate(*, file: str, since: float, rules: str | None, ledger: str | None, 
 @ledger_option
 @json_option
 def savings(*, since: float, ledger: str | None, as_json: bool) -> None:
-    """What orders cost, beside what they would have cost at each panel alone, by the offers that there were then."""
+    """What orders cost, beside what they would have cost at each panel alone, by the offers that there were then.
+
+    Of orders that have ended. What panels gave back is taken off; at each panel alone, as much of an order would have
+    been delivered as was.
+    """
     found = asyncio.run(_savings(settled(ledger=ledger), since))
     if as_json:
         output.document(found)
@@ -149,6 +157,7 @@ async def _simulated(settings: Settings, file: str, since_s: float) -> Simulated
     moved: list[int] = []
     lost: list[int] = []
     gained: list[int] = []
+    neither: list[int] = []
     async with (
         ledger_at(settings.ledger) as ledger,
         catalog_of(settings, now, offline=True) as one,
@@ -159,7 +168,7 @@ async def _simulated(settings: Settings, file: str, since_s: float) -> Simulated
             orders += 1
             first, second = (_first(looked.catalog, order, names[order.account]) for looked in (one, other))
             if first is None or second is None:
-                (lost if first else gained if second else []).append(order.id)
+                (lost if first else gained if second else neither).append(order.id)
                 continue
             before, after = before + first.cost, after + second.cost
             if (first.panel, first.remote_service) != (second.panel, second.remote_service):
@@ -172,6 +181,7 @@ async def _simulated(settings: Settings, file: str, since_s: float) -> Simulated
         moved=len(moved),
         lost=len(lost),
         gained=len(gained),
+        neither=len(neither),
         examples={"lost": tuple(lost[:_SHOWN]), "moved": tuple(moved[:_SHOWN])},
     )
 
@@ -198,26 +208,32 @@ async def _savings(settings: Settings, since_s: float) -> Savings:
     async with ledger_at(settings.ledger) as ledger:
         async for order in _placed(ledger, since_s):
             bought = [one for one in await ledger.attempts(order.id) if one.state is AttemptState.ACCEPTED]
-            if not bought:
+            if not bought or not order.charge or order.status not in FINISHED:
                 continue
             orders += 1
-            cost = sum((one.cost for one in bought), Decimal(0))
+            cost = sum((_taken(one) for one in bought), Decimal(0))
             total += cost
             for panel, alone in _costs(order).items():
                 could[panel] += 1
-                there[panel] += alone
+                there[panel] += alone * (order.charge - order.refunded) / order.charge
                 paid[panel] += cost
     panels = tuple(
         Panel(
             panel=name,
             could=could[name],
-            there=wire(there[name]),
-            paid=wire(paid[name]),
+            there=wire(up(there[name])),
+            paid=wire(up(paid[name])),
             saved=_percent(there[name] - paid[name], there[name]),
         )
         for name in sorted(could, key=lambda name: (-could[name], name))
     )
-    return Savings(orders=orders, paid=wire(total), panels=panels)
+    return Savings(orders=orders, paid=wire(up(total)), panels=panels)
+
+
+def _taken(one: Attempt) -> Decimal:
+    """What an attempt took of us in the end, in our currency."""
+    known = one.taken is not None and one.remote_cost
+    return one.cost * one.taken / one.remote_cost if known else one.cost  # type: ignore[operator]
 
 
 def _costs(order: Order) -> Mapping[str, Decimal]:

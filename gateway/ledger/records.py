@@ -11,8 +11,10 @@ The last two are kept for each account, and told as one. A hold resolves once: i
 order, or back when none does. Times are milliseconds since 1970, from the clock the ledger was given.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 
 import msgspec
 
@@ -218,6 +220,7 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
         cost: what it would take, in our currency; `remote_cost` in the panel's.
         settle_s: how long after it was written an order may still arrive there, seconds.
         part: how many units are bought there now, the others later; None = all that are left.
+        left_out: who could not take it, by route, and why; empty where the order's own decision says so.
     """
 
     panel: str
@@ -226,6 +229,7 @@ class Next(msgspec.Struct, frozen=True, kw_only=True):
     remote_cost: Decimal | None = None
     settle_s: int = 300
     part: int | None = None
+    left_out: Mapping[str, str] = MappingProxyType({})
 
 
 class Fail(msgspec.Struct, frozen=True, kw_only=True):

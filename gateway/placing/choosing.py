@@ -1,9 +1,10 @@
 """Which offers can take an order, or the rest of one, at this moment."""
 
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from providers.errors import Reason
 from providers.service_types import DIVISIBLE, PER_ORDER, TYPES, OrderFields, Subscriptions
 
 DRY: Final = "our money at the panels does not carry it"
+_NOT_AGAIN: Final = "it is not asked again for this order, or left alone for a while"
 _ROUNDED: Final = 2  # steps
 
 
@@ -47,12 +49,14 @@ def expected(
 class Left(msgspec.Struct, frozen=True):
     """Who can take what is left of an order now.
 
-    Where nobody does, it waits for `wait_s`; where one of them says no for want of our money, for `dry_wait_s`.
+    Where nobody does, it waits for `wait_s`; where one of them says no for want of our money, for `dry_wait_s`. Who is
+    left out, and why, is told by route: "alpha/7".
     """
 
     choices: tuple[Choice, ...] = ()
     wait_s: int = 0
     dry_wait_s: int = 0
+    left_out: Mapping[str, str] = MappingProxyType({})
 
 
 def left(
@@ -71,7 +75,9 @@ def left(
     if decision.panic:  # money that is still ours is not risked at panels that fail
         return Left((), wait_s)
     choices = tuple(choice for choice in decision.choices if choice.panel not in without)
-    return Left(choices, wait_s, service.wait_s)
+    left_out = {f"{out.panel}/{out.remote_service}": out.why for out in decision.left_out}
+    left_out |= {f"{one.panel}/{one.remote_service}": _NOT_AGAIN for one in decision.choices if one.panel in without}
+    return Left(choices, wait_s, service.wait_s, left_out)
 
 
 def _share(order: Order, units: int) -> Decimal:
@@ -103,7 +109,9 @@ def avoided(attempts: Sequence[Attempt], *, made: int | None = None) -> frozense
     return frozenset(panels)
 
 
-def following(catalog: Catalog, choice: Choice, fields: OrderFields) -> Next:
+def following(
+    catalog: Catalog, choice: Choice, fields: OrderFields, left_out: Mapping[str, str] = MappingProxyType({})
+) -> Next:
     """A choice as the ledger keeps it, with what it takes now, in our currency and in the panel's own."""
     panel = catalog.panel(choice.panel)
     row = None if panel is None else panel.rows.get(choice.remote_service)
@@ -118,6 +126,7 @@ def following(catalog: Catalog, choice: Choice, fields: OrderFields) -> Next:
         remote_cost=remote_cost,
         settle_s=300 if panel is None else panel.rules.settle_s,
         part=part,
+        left_out=left_out,
     )
 
 

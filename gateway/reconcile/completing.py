@@ -68,7 +68,7 @@ class Completing:
         now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
         if not now.choices:
             return made is not None and await self._waits(order, took, status, now, service, next_ms)
-        first = following(self._catalog, now.choices[0], fields)
+        first = following(self._catalog, now.choices[0], fields, now.left_out)
 
         async def pass_on() -> int | None:
             attempt = await self._ledger.pass_on(took.id, status, first, next_ms=next_ms)

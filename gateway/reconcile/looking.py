@@ -313,7 +313,7 @@ class Looking:
                 without = avoided(await self._ledger.attempts(order.id))
                 now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
             if now.choices and fields is not None:
-                then = following(self._catalog, now.choices[0], fields)
+                then = following(self._catalog, now.choices[0], fields, now.left_out)
             else:
                 why = "not placed"
                 then = self._placing.wait(now.wait_s, why) if now.wait_s else Fail(why=why)

@@ -86,7 +86,7 @@ class Waiting:
         now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
         if not now.choices:
             return False
-        first = following(self._catalog, now.choices[0], fields)
+        first = following(self._catalog, now.choices[0], fields, now.left_out)
         told = {"order": order.id, "panel": first.panel, "waited_ms": self._now_ms() - one.since_ms}
         begun = 0
 

@@ -3,7 +3,7 @@
 A file is read whole or not at all. `load` gives `Rules`, or one `RulesError` with every mistake and its place.
 """
 
-from gateway.rules.loading import SIZE, load, parse
+from gateway.rules.loading import SIZE, load, parse, version_of
 from gateway.rules.model import Ids, Panel, Publish, RateFrom, Route, Rules, Service
 from gateway.rules.report import Mistake, RulesError
 from gateway.rules.shapes import schema
@@ -22,4 +22,5 @@ __all__ = [
     "load",
     "parse",
     "schema",
+    "version_of",
 ]

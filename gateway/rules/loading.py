@@ -59,8 +59,12 @@ def parse(content: bytes, name: str, environ: Mapping[str, str], dialects: Colle
         raise error
     if rules is None:
         raise AssertionError("a file that gives no rules has a mistake")
-    version = sha256(content).hexdigest()[:16]
-    return msgspec.structs.replace(rules, version=version, warnings=report.warnings())
+    return msgspec.structs.replace(rules, version=version_of(content), warnings=report.warnings())
+
+
+def version_of(content: bytes) -> str:
+    """The version of a rules file."""
+    return sha256(content).hexdigest()[:16]
 
 
 def _unusable(name: str, text: str) -> RulesError:

@@ -237,8 +237,16 @@ def test_an_order_that_nobody_can_take_says_so(selling: Shell, site: Site) -> No
         site.do(lambda: setattr(site.beta, "balance", Decimal(1000)))
     assert result.exit_code == 0
     assert "would cost 0.72 of 0.00 that we have there" in result.stdout
-    assert "nobody can take this order now" in result.stderr
+    assert result.stderr == "the order would wait for money at the panels, 6 h at most\n"
     assert "beta: no money there: nothing can be bought" in checked["findings"]
+
+
+def test_a_stopped_panel_takes_nothing_in_what_is_explained(selling: Shell) -> None:
+    for name in ("alpha", "beta"):
+        selling.json("panel", "drain", name)
+    result = selling.run("route", "explain", "2", "--quantity", "40")
+    assert "takes no orders: drained" in result.stdout
+    assert "nobody can take this order now" in result.stderr
 
 
 def test_a_route_is_explained_from_the_ledger_while_panels_are_silent(selling: Shell, site: Site) -> None:

@@ -11,6 +11,7 @@ from gateway.cli.failure import Exit
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Accepted, NewPlacement, Next
 from gateway.routing import Choice, Decision
+from providers.base import OrderStatus, Status
 from tests.test_cli.shell import Shell, placed
 from tests.test_cli.test_processes import asked, ended, ready
 
@@ -107,6 +108,10 @@ def test_a_running_gateway_takes_what_is_applied_and_goes_back(selling: Shell) -
     assert code == 0, told
     versions = [line["version"] for line in selling.json("rules", "log")]
     assert versions[-1] == versions[-3] != versions[-2]
+    assert selling.json("rules", "apply", "next.yaml")["heard"] is None
+    assert "margin: 100%" in selling.rules.read_text()
+    assert selling.json("rules", "rollback")["done"] is True
+    assert "margin: 50%" in selling.rules.read_text(), "what no gateway took is what is undone"
 
 
 def test_a_panel_is_drained_and_taken_back(selling: Shell) -> None:
@@ -174,12 +179,20 @@ def test_other_rules_are_tried_on_the_orders_that_there_were(selling: Shell) -> 
 
 
 def test_what_was_saved_is_told_against_each_panel_alone(selling: Shell) -> None:
-    order_of(selling, link="a")
-    order_of(selling, link="b")
+    whole, part, _open = (order_of(selling, link=link) for link in "abc")
+    told = {whole: Status(word="", status=OrderStatus.COMPLETED, charge=Decimal(1))}
+    told[part] = Status(word="", status=OrderStatus.PARTIAL, remains=500, charge=Decimal("0.5"))
+
+    async def work(ledger: Ledger) -> None:
+        for order, status in told.items():
+            [attempt] = await ledger.attempts(order)
+            await ledger.observe(attempt.id, status, next_ms=None)
+
+    selling.keep(work)
     found = selling.json("route", "savings")
-    assert (found["orders"], found["paid"]) == (2, "2.00")
+    assert (found["orders"], found["paid"]) == (2, "1.50"), "of those that ended"
     assert [(one["panel"], one["could"], one["there"], one["saved"]) for one in found["panels"]] == [
-        ("alpha", 2, "2.00", "+0.0"),
-        ("beta", 2, "4.00", "+50.0"),
+        ("alpha", 2, "1.50", "+0.0"),
+        ("beta", 2, "3.00", "+50.0"),
     ]
     assert "+50.0 %" in selling.run("route", "savings").stdout

@@ -398,6 +398,7 @@ class Machine(RuleBasedStateMachine):
         return among[which // 4 % len(among)]
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("kind", LEDGERS)
 def test_any_order_of_calls_leaves_what_the_model_has(kind: str) -> None:
     class Here(Machine):

@@ -238,13 +238,14 @@ def _print_decision(text: str) -> None:
     panic = "; every circuit was open, so none was heeded" if decision.panic else ""
     print(f"\noffers, {decision.policy} first{by}{panic}")
     output.table(
-        output.columns(">", "panel", "service", ">cost", ">in truth", ">health", "left out because"),
+        output.columns(">", "panel", "service", ">first part", ">cost", ">in truth", ">health", "left out because"),
         [
             *(
                 (
                     str(place),
                     choice.panel,
                     choice.remote_service,
+                    str(choice.part or ""),
                     wire(choice.cost),
                     "" if choice.effective is None else wire(up(choice.effective)),
                     f"{choice.score:.2f}",
@@ -252,6 +253,6 @@ def _print_decision(text: str) -> None:
                 )
                 for place, choice in enumerate(decision.choices, 1)
             ),
-            *(("", out.panel, out.remote_service, "", "", "", out.why) for out in decision.left_out),
+            *(("", out.panel, out.remote_service, "", "", "", "", out.why) for out in decision.left_out),
         ],
     )

@@ -99,7 +99,8 @@ def send(  # noqa: PLR0917 - the columns of its row
     cost = None if offer.remote_cost is None else str(offer.remote_cost)
     where = (one.id, order, offer.panel, offer.remote_service, one.units, one.later, steps(offer.cost), cost)
     yield _ATTEMPT, (*where, offer.panel, epoch, now_ms, now_ms + offer.settle_s * 1000)
-    yield from events.append(order, one.id, "sending", json({"panel": offer.panel}), now_ms, word)
+    said = {"panel": offer.panel} | ({"left_out": dict(offer.left_out)} if offer.left_out else {})
+    yield from events.append(order, one.id, "sending", json(said), now_ms, word)
 
 
 def send_waiting(order: int, offer: Next, epoch: int, now_ms: int) -> Work[int]:

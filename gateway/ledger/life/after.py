@@ -1,30 +1,25 @@
-"""The life of one order as one pure function: what it is after a word, given what it was before it.
+"""What an order is after a word, given what it was before it."""
 
-Nothing else changes an order.
-
-    order      waiting ─▶ an attempt ─▶ delivered, as a whole or in part; or given up
-    attempt    sending ─▶ accepted ─▶ passed on: another attempt makes the rest, or the next part
-               sending ─▶ refused, not sent: nothing was bought
-               sending ─▶ unknown ─▶ accepted, not placed, untracked (bought, its id at the panel not known)
-               untracked ─▶ accepted
-    money      held ─▶ sold at the first attempt that bought ─▶ given back, by what was not delivered, never more
-               held ─▶ free again when nobody bought
-
-An order has at most one attempt that is live: one that may have bought, or bought and was not passed on. One that has
-none, and has not ended, waits. The ledger keeps each word beside what it changed, so that an order can be told anew
-from its history and compared.
-"""
-
-from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from gateway.ledger.delivery import Standing, Unclear, lessened, observed, of_whole
+from gateway.ledger.delivery import Unclear, lessened, observed, of_whole
+from gateway.ledger.life.order import BOUGHT, OPEN, Life, Try
+from gateway.ledger.life.words import (
+    Begun,
+    GivenBack,
+    GivenUp,
+    Observed,
+    PassedOn,
+    Recovered,
+    Sent,
+    Settled,
+    Word,
+)
 from gateway.ledger.records import (
     Accepted,
     AttemptState,
-    Fail,
     NotPlaced,
     NotSent,
     Outcome,
@@ -35,11 +30,6 @@ from gateway.ledger.records import (
 )
 from gateway.money import amount, steps
 from providers.base import FINISHED, OrderStatus, Status
-
-OPEN: Final = frozenset({AttemptState.SENDING, AttemptState.UNKNOWN})
-"""The panel may have taken it, and nobody knows."""
-
-BOUGHT: Final = frozenset({AttemptState.ACCEPTED, AttemptState.UNTRACKED})
 
 _ENDS: Final = frozenset({OrderStatus.COMPLETED, OrderStatus.PARTIAL, OrderStatus.CANCELED})
 
@@ -52,145 +42,6 @@ _FROM: Final = {
     AttemptState.UNTRACKED: frozenset({AttemptState.UNKNOWN}),
 }
 """Which states an attempt may come from, by the state it comes to."""
-
-
-class Try(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt, as far as its order depends on it: `units` to deliver, and `later` ones that come after them.
-
-    Attributes:
-        lost: units that counted as delivered when the order went on, and that its panel gave back after that: nobody
-            makes them any more.
-    """
-
-    id: int
-    panel: str
-    units: int
-    later: int = 0
-    state: AttemptState = AttemptState.SENDING
-    remote_id: str | None = None
-    passed_on: bool = False
-    lost: int = 0
-
-    @property
-    def live(self) -> bool:
-        return self.state in OPEN or (self.state in BOUGHT and not self.passed_on)
-
-    @property
-    def due(self) -> int:
-        """Units of the order that were not delivered when it began."""
-        return self.units + self.later
-
-
-class Life(Standing, frozen=True, kw_only=True):
-    """An order and its attempts. `sold`: its charge was taken, and is no longer only held."""
-
-    sold: bool = False
-    tries: tuple[Try, ...] = ()
-
-    @property
-    def live(self) -> Try | None:
-        """The attempt that may have bought, or bought and still counts."""
-        return next((one for one in self.tries if one.live), None)
-
-    @property
-    def lost(self) -> int:
-        return sum(one.lost for one in self.tries)
-
-    @property
-    def held(self) -> Decimal:
-        return amount(0) if self.sold else self.charge
-
-    @property
-    def waits(self) -> int:
-        """Units that nobody makes and that are still to be bought; 0 where somebody does, or the order has ended."""
-        if self.status in FINISHED or self.live is not None:
-            return 0
-        last = self.tries[-1] if self.tries else None
-        if last is None or last.passed_on:
-            return self.remains - self.lost
-        return last.due
-
-
-class Begun(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="begun"):
-    """The order was written, with its first attempt *sending*; without one it waits.
-
-    `part`, here and below: units of the attempt that begins; None = all that are left.
-    """
-
-    type: str
-    quantity: int
-    units: int
-    charge: Decimal
-    attempt: int | None
-    panel: str
-    part: int | None = None
-
-
-class Settled(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="settled"):
-    """An attempt's outcome; where it bought nothing, the next attempt (`following`, *sending*), `fail` or `waits`."""
-
-    attempt: int
-    outcome: Outcome
-    following: int | None = None
-    panel: str = ""
-    fail: Fail | None = None
-    waits: bool = False
-    part: int | None = None
-
-
-class Sent(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="sent"):
-    """An order that waited is bought: attempt `following`, *sending*."""
-
-    following: int
-    panel: str
-    part: int | None = None
-
-
-class GivenUp(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="given_up"):
-    """What is still to be bought of an order is bought no more: one that waits, or that made a part, says its panel."""
-
-    attempt: int | None = None
-    status: Status | None = None
-
-
-class Recovered(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="recovered"):
-    """Whoever sent it is gone: it may have been sent."""
-
-    attempt: int
-
-
-class Observed(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="observed"):
-    """A panel said how an order of ours stands.
-
-    `late`: what it gives back counts after the order went on, too; older programs let it be.
-    """
-
-    attempt: int
-    status: Status
-    late: bool = False
-
-
-class PassedOn(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="passed_on"):
-    """A panel delivered its part of an order, or ended it early, and what is left begins: `following`, *sending*.
-
-    Without one it waits.
-    """
-
-    attempt: int
-    status: Status
-    following: int | None
-    panel: str = ""
-    part: int | None = None
-
-
-class GivenBack(msgspec.Struct, frozen=True, kw_only=True, tag_field="word", tag="given_back"):
-    """People gave money back. `ends`: all of it, and the order counts as canceled from now on."""
-
-    amount: Decimal
-    ends: bool = False
-
-
-Word = Begun | Settled | Sent | GivenUp | Recovered | Observed | PassedOn | GivenBack
 
 
 def begun(word: Begun) -> Life:

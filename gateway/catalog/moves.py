@@ -5,6 +5,7 @@ meanwhile: at its old price it cannot be had, and at its new one nobody has said
 within bounds is free again by itself.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
@@ -22,6 +23,55 @@ OFF: Final = Decimal(10) ** 9
 """A rate that is meant to keep everybody away: panels switch a service off so."""
 
 _ALIKE: Final = 50  # of 100: names less alike than this are of different services
+_WORD: Final = re.compile(r"[a-z]+")
+_NETWORKS: Final = frozenset(
+    [
+        "instagram",
+        "tiktok",
+        "youtube",
+        "telegram",
+        "facebook",
+        "twitter",
+        "spotify",
+        "twitch",
+        "discord",
+        "linkedin",
+        "soundcloud",
+        "snapchat",
+        "pinterest",
+        "reddit",
+        "threads",
+        "whatsapp",
+        "vk",
+        "kick",
+        "rumble",
+        "tumblr",
+        "quora",
+        "shopee",
+        "trovo",
+    ]
+)
+_THINGS: Final = frozenset(
+    [
+        "followers",
+        "likes",
+        "views",
+        "comments",
+        "subscribers",
+        "members",
+        "shares",
+        "plays",
+        "listeners",
+        "reactions",
+        "saves",
+        "retweets",
+        "votes",
+        "visitors",
+        "traffic",
+        "impressions",
+        "streams",
+    ]
+)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +127,7 @@ def moved(was: RemoteService, now: RemoteService, move: Decimal, since: RemoteSe
     """Why a row may not go on as it is now, in words for people; None = it may. `since`: how it was some time ago."""
     if now.type != was.type:
         return f'its type was "{was.type}" and is "{now.type}"'
-    if fuzz.token_set_ratio(_plain(was.name), _plain(now.name)) < _ALIKE:
+    if _is_another(_plain(was.name), _plain(now.name)):
         return f'it is another service: it was "{was.name}" and is "{now.name}"'
     if now.min > was.max or now.max < was.min:
         return f"its limits were {was.min}..{was.max} and are {now.min}..{now.max}"
@@ -87,6 +137,18 @@ def moved(was: RemoteService, now: RemoteService, move: Decimal, since: RemoteSe
         if now.rate > rate * (1 + move) or now.rate * (1 + move) < rate:
             return f"its rate was {wire(rate)} and is {wire(now.rate)}"
     return None
+
+
+def _is_another(was: str, now: str) -> bool:
+    """Whether a name is of another service: hardly like it, of another network, or of another thing sold there."""
+    if fuzz.token_set_ratio(was, now) < _ALIKE:
+        return True
+    words = [frozenset(_WORD.findall(name)) for name in (was, now)]
+    for known in (_NETWORKS, _THINGS):
+        before, after = (known & name for name in words)
+        if before and after and not before & after:
+            return True
+    return False
 
 
 def is_off(row: RemoteService) -> bool:

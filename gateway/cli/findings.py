@@ -29,6 +29,10 @@ def _of_panels(catalog: Catalog, lines: Sequence[Line]) -> Iterator[str]:
         panel = catalog.panels[line.panel]
         if line.answers and line.why:
             yield f"{line.panel}: {line.why}"
+        if panel.stop_for:
+            yield f"{line.panel}: takes no orders: {panel.stop_for}"
+        if panel.held:
+            yield f"{line.panel}: {len(panel.held)} services are held; panelmux catalog held {line.panel}"
         if line.answers and panel.balance is not None and panel.balance <= 0:
             yield f"{line.panel}: no money there: nothing can be bought"
         elif line.low:

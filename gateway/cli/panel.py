@@ -20,6 +20,7 @@ from gateway.cli.told import cause
 from gateway.evidence.forecast import days_left
 from gateway.money import wire
 from gateway.panels import Panel
+from gateway.rules import RulesError
 from gateway.settings import Settings
 from providers.errors import ProviderError
 
@@ -168,7 +169,7 @@ def resume(*, name: str, dry_run: bool, rules: str | None, ledger: str | None, a
     within seconds.
     """
     settings = settled(rules=rules, ledger=ledger)
-    known(name, ruled(settings))
+    _named(name, settings)
     why = asyncio.run(_resume(settings, name, dry_run=dry_run))
     if as_json:
         output.document(Resumed(name, why, done=bool(why) and not dry_run))
@@ -195,7 +196,7 @@ def drain(*, name: str, reason: str, dry_run: bool, rules: str | None, ledger: s
     A running gateway hears of it within seconds. Once nothing is open there, the panel can be taken out of the rules.
     """
     settings = settled(rules=rules, ledger=ledger)
-    known(name, ruled(settings))
+    _named(name, settings)
     drained = asyncio.run(_drain(settings, name, f"drained: {reason}" if reason else "drained", dry_run=dry_run))
     if as_json:
         output.document(drained)
@@ -204,6 +205,16 @@ def drain(*, name: str, reason: str, dry_run: bool, rules: str | None, ledger: s
     else:
         told = "would take" if dry_run else "takes"
         output.facts([(name, f"{told} no further order"), ("open there", f"{drained.open_orders} of our orders")])
+
+
+def _named(name: str, settings: Settings) -> None:
+    """Raise a failure where the rules have no such panel. Who stops one at night need not mend the rules first."""
+    try:
+        rules = ruled(settings)
+    except RulesError as wrong:
+        output.say(f"{settings.rules}: {wrong.mistakes[0].text}: whether there is a panel {name} is not known")
+    else:
+        known(name, rules)
 
 
 async def _drain(settings: Settings, name: str, why: str, *, dry_run: bool) -> Drained:

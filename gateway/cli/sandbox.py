@@ -67,7 +67,13 @@ class FaultLine(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all its luck, a made-up list included.")
 @click.option("--services", type=click.IntRange(1, 100_000), default=130, show_default=True, help="Rows to make up.")
 @click.option("--currency", default="USD", show_default=True, help="What it bills in.")
-@click.option("--balance", type=Amount(), default=Decimal(1000), show_default=True, help="Our money there.")
+@click.option(
+    "--balance",
+    type=Amount(),
+    default=Decimal(1000),
+    show_default=True,
+    help="What we ever paid in; more of it tops a journal up.",
+)
 @click.option("--faults", default="", metavar="RULES", help='How it misbehaves; "storm" is every way at once.')
 @click.option(
     "--tempo", type=click.Choice(list(TEMPI)), default="seconds", show_default=True, help="Orders take so long."

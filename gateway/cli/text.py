@@ -121,6 +121,8 @@ def _pairs(value: Mapping[str, object]) -> str:
 
 
 def _pair(name: str, text: str) -> str:
+    if name.endswith("_ms") and text.isdecimal():
+        return f"{name.removesuffix('_ms')} {moment(int(text))}"
     return text if name == "what" else f"after {text} ms" if name == "ms" else f"{name} {text}"
 
 

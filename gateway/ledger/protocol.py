@@ -143,6 +143,9 @@ class Ledger(Memory, Protocol):
         """
         ...
 
+    async def still_waits(self, order: int, why: str) -> None:
+        """An order waits for another reason than before."""
+
     async def give_up(self, order: int, why: str, *, attempt: int | None = None, status: Status | None = None) -> None:
         """What is still to be bought of an order is bought no more, and its money goes back.
 

@@ -66,6 +66,9 @@ class Reconcile:
             if name not in self._catalog.panels:
                 then = "put the panel back into the rules until they have ended"
                 _log.error("track", panel=name, open_orders=orders, outcome="not_followed", then=then)
+        waiting = await self._ledger.waiting_count()
+        if waiting:
+            _log.warning("wait", orders=waiting, then="panelmux order list --waiting")
         await self.renew()
         self._tasks.append(asyncio.create_task(self._wish(), name="wishes"))
         self._tasks.append(asyncio.create_task(self._wait(), name="waiting"))

@@ -6,6 +6,7 @@ after all, whatever its balance says, is left alone for a while, and then asked 
 
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Final
 
 import structlog
@@ -15,7 +16,7 @@ from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import AttemptState, LedgerBusy, LedgerError, Order
 from gateway.metrics import Metrics
-from gateway.placing import Placing, avoided, following, left, resized
+from gateway.placing import DRY, Placing, avoided, following, left, resized
 from providers.base import FINISHED
 from providers.errors import Reason
 
@@ -23,6 +24,7 @@ _log = structlog.get_logger()
 
 _PAGE: Final = 100
 _PAUSE_S: Final = (1.0, 60.0)  # before a panel that said no all the same gets another one; doubling
+_WORDS: Final = 300  # characters of a reason
 _EACH_S: Final = 5.0  # so long the next one waits for the one before it
 
 
@@ -46,10 +48,13 @@ class Waiting:
         self._pauses: dict[str, tuple[float, float]] = {}  # by panel: until when by the clock, and how long that was
         self._turns: dict[int, int] = {}  # by order: how often it came back to wait
         self._after = 0  # the turn goes on after this order
+        self._funds: dict[str, Decimal] = {}
 
     async def release(self) -> int:
         """One turn: of those that wait, the next hundred; gives how many were sent."""
         self._metrics.waiting.set(await self._ledger.waiting_count())
+        if self._is_richer():
+            self._after = 0  # the oldest first
         page = await self._ledger.waiting(after=self._after, limit=_PAGE)
         self._after = page[-1].order if len(page) == _PAGE else 0
         self._turns = {one.order: self._turns.get(one.order, 0) for one in page}
@@ -65,6 +70,12 @@ class Waiting:
             elif await self._sent(order, one):
                 sent += 1
         return sent
+
+    def _is_richer(self) -> bool:
+        """Whether there is more money at a panel than at the last turn."""
+        before = self._funds
+        self._funds = {name: one.funds for name, one in self._catalog.panels.items() if one.funds is not None}
+        return any(funds > before.get(name, Decimal(0)) for name, funds in self._funds.items())
 
     async def _given_up(self, order: Order, why: str) -> None:
         try:
@@ -85,6 +96,9 @@ class Waiting:
         without = avoided(await self._ledger.attempts(order.id)) | self._resting()
         now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
         if not now.choices:
+            why = DRY if now.wait_s else "; ".join(f"{route}: {why}" for route, why in now.left_out.items())[:_WORDS]
+            if why and why != one.why:
+                await self._ledger.still_waits(order.id, why)
             return False
         first = following(self._catalog, now.choices[0], fields, now.left_out)
         told = {"order": order.id, "panel": first.panel, "waited_ms": self._now_ms() - one.since_ms}

@@ -246,7 +246,17 @@ def test_a_stopped_panel_takes_nothing_in_what_is_explained(selling: Shell) -> N
         selling.json("panel", "drain", name)
     result = selling.run("route", "explain", "2", "--quantity", "40")
     assert "takes no orders: drained" in result.stdout
+    assert "alpha: takes no orders: drained" in selling.json("check", code=Exit.FINDINGS)["findings"]
     assert "nobody can take this order now" in result.stderr
+
+
+def test_a_panel_can_be_drained_while_the_rules_cannot_be_read(selling: Shell) -> None:
+    selling.json("panel", "drain", "beta")
+    selling.rules.write_text("margin: [")
+    result = selling.run("panel", "drain", "alpha", "--reason", "scam")
+    assert result.exit_code == Exit.GOOD, result.stderr
+    assert "whether there is a panel alpha is not known" in result.stderr
+    assert selling.run("panel", "resume", "alpha").stdout.split()[:2] == ["resumed", "alpha"]
 
 
 def test_a_route_is_explained_from_the_ledger_while_panels_are_silent(selling: Shell, site: Site) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.errors import NotSold
 from gateway.ledger.records import AttemptState
+from gateway.placing import DRY
 from gateway.rules.model import Route
 from providers.base import Action, OrderStatus
 from providers.service_types import Default
@@ -275,6 +276,40 @@ def test_a_panel_that_says_no_money_holds_up_nobody_elsewhere_and_its_order_no_l
     }
     stage.rules = msgspec.structs.replace(stage.rules, services=services)
     played(scene, stage)
+
+
+def test_why_an_order_waits_is_what_holds_it_up_now() -> None:
+    async def scene(stage: Stage) -> None:
+        await dried(stage, "a", "b")
+        await stage.add("l")
+        assert [one.why for one in await stage.ledger.waiting()] == [DRY]
+        for name, panel in stage.panels.items():
+            await stage.ledger.learn(name, stopped="a test")
+            panel.stop_for, panel.stop_kept = "a test", True
+            await topped_up(stage, name)
+        await stage.minutes(1)
+        [waiting] = await stage.ledger.waiting()
+        assert waiting.why == "a/1: takes no orders: a test; b/1: takes no orders: a test"
+
+    played(scene, Stage())
+
+
+def test_after_a_topup_the_oldest_is_first_however_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.reconcile.waiting._PAGE", 2)
+
+    async def scene(stage: Stage) -> None:
+        await dried(stage, "a", "b")
+        for number in range(5):
+            await stage.add(f"l/{number}")
+        for _ in range(7):  # wherever its turn is
+            await stage.minutes(0.1)
+            before = len([number for number in range(5) if stage.bought(f"l/{number}")])
+            await topped_up(stage, "a", 2)
+            await stage.minutes(0.2)
+            bought = [number for number in range(5) if stage.bought(f"l/{number}")]
+            assert bought == list(range(min(before + 1, 5)))
+
+    played(scene, Stage())
 
 
 def test_an_order_that_its_panel_refuses_again_and_again_lets_others_go_first() -> None:

@@ -116,7 +116,7 @@ def list_(
     ledger: str | None,
     as_json: bool,
 ) -> None:
-    """Orders, newest first."""
+    """Orders, newest first; those that wait oldest first, as they are bought."""
     if unknown and waiting:
         raise click.UsageError("say one of --unknown and --waiting")
     most = limit or (_ALL if unknown or waiting else _SOME)
@@ -131,7 +131,7 @@ def list_(
         _print_unknown(lines)
         return
     if waiting:
-        _print_waiting(lines)
+        _print_waiting(lines[::-1])  # as they are bought
         return
     output.table(
         output.columns(
@@ -202,7 +202,7 @@ def _print_waiting(lines: Sequence[Line]) -> None:
     )
     if lines:
         held = sum((Decimal(line.charge) for line in lines), Decimal(0))
-        output.say(f"{len(lines)} orders, {wire(held)} of charges; a topup at a panel that can take them releases them")
+        output.say(f"{len(lines)} orders, {wire(held)} of charges; each is bought once a panel can take it")
 
 
 def _standing(line: Line) -> str:

@@ -22,7 +22,7 @@ from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, NotPla
 from gateway.money import amount, steps, up, wire
 from gateway.rules.model import Rules
 from gateway.settings import Settings
-from providers.base import Refusal, Status
+from providers.base import FINISHED, Refusal, Status
 
 _FAR: Final = Decimal("0.2")  # of the expected cost: a charge that is further off is told
 _BOUGHT: Final = frozenset({AttemptState.UNTRACKED, AttemptState.ACCEPTED})
@@ -241,12 +241,15 @@ def _where(attempt: Attempt) -> str:
 def _bound(order: Order, attempt: Attempt, remote_id: str, told: Status) -> list[str]:
     seen = [told.word or "no status"]
     if told.remains is not None:
-        seen.append(f"{told.remains} of our {order.units} remain")
+        seen.append(f"{told.remains} of our {attempt.units} remain")
     if told.charge is not None:
         seen.append(f"charge {wire(told.charge)} {told.currency or ''}".rstrip())
+    then = "" if order.sold else f", and {wire(order.charge)} held for it becomes a sale"
+    if order.status not in FINISHED and attempt.later:
+        then += f"; {attempt.later} units more are bought after it"
     return [
         f"{attempt.panel} says of its order {remote_id}: {', '.join(seen)}",
-        f"→ the attempt is accepted as {remote_id}, and {wire(order.charge)} held for it becomes a sale",
+        f"→ the attempt is accepted as {remote_id}{then}",
     ]
 
 

@@ -159,6 +159,9 @@ class SQLLedger:
     async def send(self, order: int, first: Next) -> int:
         return await self._database.write(orders.send_waiting(order, first, self._epoch, self._now_ms()))
 
+    async def still_waits(self, order: int, why: str) -> None:
+        await self._database.write(waiting.because(order, why))
+
     async def give_up(self, order: int, why: str, *, attempt: int | None = None, status: Status | None = None) -> None:
         await self._database.write(orders.give_up(order, why, attempt, status, self._now_ms()))
 

@@ -15,6 +15,10 @@ class Metrics:
             "panelmux_verdicts", "Unknown outcomes that evidence settled", ["panel", "verdict"], registry=self._registry
         )
         self.turned_away = Counter("panelmux_turned_away", "Orders that no offer could take", registry=self._registry)
+        self.rules_taken = Gauge(
+            "panelmux_rules_taken", "1 = the rules file as it is now is in force", registry=self._registry
+        )
+        self.rules_taken.set(1)
         self.waiting = Gauge("panelmux_waiting_orders", "Orders that nobody can take yet", registry=self._registry)
         self._unknown = Gauge(
             "panelmux_unknown_attempts", "Attempts whose outcome is not known", registry=self._registry

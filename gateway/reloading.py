@@ -69,6 +69,8 @@ class Reloading:
             text = await asyncio.to_thread(self._text)
             found = await asyncio.to_thread(rules.load, self._path, self._environ)
             if found == self._gateway.rules:
+                _log.info("rules", outcome="as_before", version=found.version)
+                self._gateway.metrics.rules_taken.set(1)
                 await self._note(found.version, text, "")
                 return False
             self._taken(found)
@@ -77,13 +79,16 @@ class Reloading:
             found_wrong = [str(one) for one in wrong.mistakes] if isinstance(wrong, RulesError) else [str(wrong)]
             for why in found_wrong[:_TOLD]:
                 _log.error("rules", outcome="not_taken", why=why, then="the rules of before stay in force")
+            self._gateway.metrics.rules_taken.set(0)
             await self._note(rules.version_of(text.encode()), text, found_wrong[0])
             return False
         except Exception as error:  # noqa: BLE001 - the next look may be luckier
             self._seen = None
+            self._gateway.metrics.rules_taken.set(0)
             _log.error("rules", outcome="not_taken", why=f"{type(error).__name__}: {error}")
             return False
         _log.info("rules", outcome="taken", version=found.version)
+        self._gateway.metrics.rules_taken.set(1)
         for warning in found.warnings:
             _log.warning("rules", what=warning)
         await self._note(found.version, text, "")

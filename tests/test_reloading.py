@@ -127,8 +127,10 @@ async def test_a_mistake_leaves_all_as_it_was_and_is_kept_with_its_reason(
     assert "margn: no such key here" in told
     _, (_, why) = await follower.told()
     assert "cheapst" in why
+    assert b"panelmux_rules_taken 0.0" in follower.gateway.metrics.text()
     sites.write(ONE)
     assert not await follower.reloading.once(), "as before"
+    assert b"panelmux_rules_taken 1.0" in follower.gateway.metrics.text()
     assert (await follower.told())[-1] == (before.version, "")
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests import trading
 
 SEEDS = range(20)
+pytestmark = pytest.mark.timeout(600)
+
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 

@@ -55,10 +55,6 @@ class Deliveries:
             return _NEW
         return known.get(remote_service) or self._panels[panel]
 
-    def routes(self) -> Sequence[Delivered]:
-        """All that is known, as the ledger has it."""
-        return tuple(self._read.values())
-
     async def refresh(self) -> None:
         """Read what is new, and never raise: without it, decisions go by what was known before."""
         try:

@@ -135,7 +135,7 @@ async def _lines(settings: Settings, since_s: float) -> list[Line]:
         outcomes = await ledger.outcomes(now_ms - round(since_s * 1000))
         known = await ledger.delivered()
     asked = {(one.panel, one.remote_service): one for one in outcomes}
-    ended = {(one.panel, one.remote_service): one for one in known}
+    ended = {(one.panel, one.remote_service): delivered.faded(one, now_ms) for one in known}
     by_panel: dict[str, list[str]] = defaultdict(list)
     for panel, service in sorted(asked.keys() | ended.keys()):
         by_panel[panel].append(service)

@@ -123,7 +123,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         floor: the highest id of ours known there when it was written, where its ids are numbers.
         epoch: whose it is: each process that sells from the ledger has a higher one.
         settle_ms: by then whatever was sent has arrived, or never will.
-        passed_on: the panel ended it early, and another one makes the rest.
+        passed_on: the order went on from it: its rest, or the next part, is made by another attempt, or waits.
         looks: how often evidence was sought; `next_ms` when to ask the panel, or to look, again.
         why: of an unknown one, why the last look settled nothing, in words for people.
         settled_ms: None as long as the outcome is open, unknown included.

@@ -60,24 +60,38 @@ class Left(msgspec.Struct, frozen=True):
 
 
 def left(
-    catalog: Catalog, order: Order, fields: OrderFields, *, account: str, without: Collection[str], now: float
+    catalog: Catalog,
+    order: Order,
+    fields: OrderFields,
+    *,
+    account: str,
+    attempts: Sequence[Attempt],
+    now: float,
+    made: int | None = None,
+    without: Collection[str] = (),
 ) -> Left:
-    """The offers that can take an order, or its rest, for what its customer pays for that; none of panels `without`.
+    """The offers that can take an order, or its rest, for what its customer pays for that.
 
-    `fields` order what is left of it.
+    `fields` order what is left of it after `attempts`, of which `made` has delivered its part just now. No panel of
+    `without`, or of those that are not asked again, is among them.
     """
     service = catalog.sold_to(account, order.service)
     if service is None or service.type != order.type:
         return Left()
-    promised = msgspec.structs.replace(service, refill=order.refill, cancel=order.cancel)
+    not_again = {*avoided(attempts, made=made), *without}
+    parts = service.split - sum(one.remote_id is not None for one in attempts)
+    promised = msgspec.structs.replace(
+        service, refill=order.refill, cancel=order.cancel, never=service.never | not_again, split=max(parts, 1)
+    )
     decision = _decided(catalog, promised, fields, _share(order, fields.units()), now, account)
     wait_s = service.wait_s if decision.dry else 0
     if decision.panic:  # money that is still ours is not risked at panels that fail
         return Left((), wait_s)
-    choices = tuple(choice for choice in decision.choices if choice.panel not in without)
-    left_out = {f"{out.panel}/{out.remote_service}": out.why for out in decision.left_out}
-    left_out |= {f"{one.panel}/{one.remote_service}": _NOT_AGAIN for one in decision.choices if one.panel in without}
-    return Left(choices, wait_s, service.wait_s, left_out)
+    left_out = {
+        f"{out.panel}/{out.remote_service}": _NOT_AGAIN if out.panel in not_again else out.why
+        for out in decision.left_out
+    }
+    return Left(decision.choices, wait_s, service.wait_s, left_out)
 
 
 def _share(order: Order, units: int) -> Decimal:

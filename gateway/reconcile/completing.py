@@ -15,7 +15,7 @@ from gateway.catalog import Catalog, Service
 from gateway.ledger.life import Try, rest_of
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Attempt, Due, LedgerBusy, LedgerError, Order
-from gateway.placing import DRY, Left, Placing, avoided, following, left, resized
+from gateway.placing import DRY, Left, Placing, following, left, resized
 from providers.base import FINISHED, OrderStatus, Status
 from providers.service_types import Subscriptions
 
@@ -64,8 +64,7 @@ class Completing:
             return False
         if made is None and (service is None or not _completes(service, attempts)):
             return False
-        without = avoided(attempts, made=made)
-        now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
+        now = left(self._catalog, order, fields, account=account, attempts=attempts, made=made, now=self._clock())
         if not now.choices:
             return made is not None and await self._waits(order, took, status, now, service, next_ms)
         first = following(self._catalog, now.choices[0], fields, now.left_out)

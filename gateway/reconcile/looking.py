@@ -24,7 +24,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Accepted, Attempt, AttemptState, Fail, LedgerError, Next, Outcome, Suspicion, Wait
 from gateway.metrics import Metrics
 from gateway.panels import Panel
-from gateway.placing import Left, Placing, avoided, following, left, resized
+from gateway.placing import Left, Placing, following, left, resized
 from gateway.reconcile.reading import Readings, Spoiled
 from gateway.rules.model import Feature, Tells
 from providers.base import BATCH, Status
@@ -204,6 +204,8 @@ class Looking:
         if len(ours) < 2:
             return learned
         unknown = await self._ledger.suspicions(panel.name)
+        if len(asked) <= len(unknown):  # all of them may be ours
+            return learned
         try:
             answers, unheard = await self._statuses(panel, asked)
         except ProviderError:
@@ -297,7 +299,7 @@ class Looking:
             _log.error("unknown", order=attempt.order, panel=panel.name, cost=str(attempt.cost), why=why, then=then)
         return False
 
-    async def settle(self, panel: Panel, one: Suspicion, outcome: Outcome, *, elsewhere: bool = True) -> bool:
+    async def settle(self, panel: Panel, one: Suspicion, outcome: Outcome) -> bool:
         """Write what became of a suspect, and buy its order at the next offer if it was not placed; whether it held."""
         attempt = one.attempt
         then: Next | Fail | Wait | None = None
@@ -308,10 +310,16 @@ class Looking:
             if order is None:
                 return False
             fields = resized(order, attempt.units + attempt.later)
-            if fields is not None and elsewhere and await self._ledger.wished(order.id, "cancel") is None:
+            if fields is not None and await self._ledger.wished(order.id, "cancel") is None:
                 account = await self._ledger.account_of(order.id)
-                without = avoided(await self._ledger.attempts(order.id))
-                now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
+                now = left(
+                    self._catalog,
+                    order,
+                    fields,
+                    account=account,
+                    attempts=await self._ledger.attempts(order.id),
+                    now=self._clock(),
+                )
             if now.choices and fields is not None:
                 then = following(self._catalog, now.choices[0], fields, now.left_out)
             else:

@@ -16,7 +16,7 @@ from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import AttemptState, LedgerBusy, LedgerError, Order
 from gateway.metrics import Metrics
-from gateway.placing import DRY, Placing, avoided, following, left, resized
+from gateway.placing import DRY, Placing, following, left, resized
 from providers.base import FINISHED
 from providers.errors import Reason
 
@@ -93,8 +93,15 @@ class Waiting:
         if fields is None or order.status in FINISHED:
             return False
         account = await self._ledger.account_of(order.id)
-        without = avoided(await self._ledger.attempts(order.id)) | self._resting()
-        now = left(self._catalog, order, fields, account=account, without=without, now=self._clock())
+        now = left(
+            self._catalog,
+            order,
+            fields,
+            account=account,
+            attempts=await self._ledger.attempts(order.id),
+            without=self._resting(),
+            now=self._clock(),
+        )
         if not now.choices:
             why = DRY if now.wait_s else "; ".join(f"{route}: {why}" for route, why in now.left_out.items())[:_WORDS]
             if why and why != one.why:

@@ -93,5 +93,5 @@ class Wishing:
         one = next((known for known in suspects if known.attempt.id == unknown[0].id), None)
         if one is not None and one.attempt.settle_ms <= self._now_ms() and self._looking.arrived(one.attempt):
             evidence = msgspec.json.encode({"by": wish.by, "reason": wish.reason}).decode()
-            await self._looking.settle(panel, one, records.NotPlaced(evidence=evidence))
-            await self._ledger.wish_done(wish.id)
+            if await self._looking.settle(panel, one, records.NotPlaced(evidence=evidence)):
+                await self._ledger.wish_done(wish.id)

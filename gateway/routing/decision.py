@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
-from gateway.routing.fitting import CIRCUIT, Dry, asked, cost_at, part_of
+from gateway.routing.fitting import CIRCUIT, Dry, asked, cost_at, part_of, seed
 from gateway.routing.offers import Choice, Decision, LeftOut, Offer, Wanted
 from gateway.routing.policies import Step, drawn, keyed, policy_text
 
@@ -40,7 +40,7 @@ def decide(offers: Sequence[Offer], wanted: Wanted, steps: Sequence[Step], *, ru
         place = (cost if key is None else key(offer, choice, facts), cost, panel, service, offer.position, choice)
         if not offer.closed:
             ejected.append((-offer.score, place, offer))
-        elif offer.ramp < 1 and drawn(offer, facts.seed) >= offer.ramp:
+        elif offer.ramp < 1 and drawn(offer, seed(f"ramp {wanted.draw}")) >= offer.ramp:  # a draw of its own
             late.append(place)
         else:
             able.append(place)

@@ -161,6 +161,11 @@ def _trouble(known: Delivered) -> float:
     return (SHORT * known.short + REFILLED * min(known.refills, known.orders)) / known.orders
 
 
+def faded(known: Delivered, now_ms: int) -> Delivered:
+    """What is known of a route as it counts now."""
+    return _faded(known, now_ms, 1.0)
+
+
 def _faded(known: Delivered, now_ms: int, once: float) -> Delivered:
     by = once * exp2(-max(now_ms - known.at_ms, 0) / 1000 / HALF_LIFE_S)
     return msgspec.structs.replace(

@@ -146,6 +146,8 @@ def _hindrance(offer: Offer, asked: Asked) -> str | None:
     if asked.size < offer.min:
         return f"quantity {asked.size} is below its min {offer.min}"
     if asked.size > offer.max and not part_of(offer, asked):
+        if offer.max > 0 and -(-asked.size // offer.max) <= asked.parts:
+            return f"quantity {asked.size} in parts of at most {offer.max} is below its min {offer.min}"
         most = f"{asked.parts} times " if asked.parts > 1 else ""
         return f"quantity {asked.size} is above {most}its max {offer.max}"
     if asked.dripfeed and offer.dripfeed is False:

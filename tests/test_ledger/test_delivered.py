@@ -90,6 +90,7 @@ async def test_an_end_is_counted_once(ledger: Ledger) -> None:
     [
         (OrderStatus.PARTIAL, 25, 0.75, 0.75),
         (OrderStatus.CANCELED, None, 0.0, 0.0),
+        (OrderStatus.CANCELED, 0, 0.0, 0.0),
         (OrderStatus.COMPLETED, 40, 0.6, 1.0),
     ],
 )

@@ -497,3 +497,44 @@ def test_no_rounding_keeps_a_next_part_from_being_bought(margin: str, rate: str)
         assert (await stage.order(order)).status is OrderStatus.COMPLETED
 
     played(scene, parted(min_margin=Decimal(margin)))
+
+
+def test_after_a_waiting_part_was_given_up_a_late_word_gives_back_its_own_units_and_no_more() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.add("l", quantity=2000)
+        for panel in stage.panels.values():
+            panel.stop_for, panel.stop_kept = "a test", True
+            await stage.ledger.learn(panel.name, stopped="a test")
+        await ends(stage, "a", "l")
+        await stage.minutes(70)
+        done = await stage.order(order)
+        assert (done.status, done.remains, done.refunded) == (OrderStatus.PARTIAL, 1000, done.charge / 2)
+        await turns(stage, order, 0, "Partial", remains=100)
+        done = await stage.order(order)
+        assert (done.remains, done.refunded) == (1100, done.charge * 11 / 20)
+
+    played(scene, parted(wait_s=3600, idle_s=60.0))
+
+
+def test_no_more_parts_are_bought_than_the_rules_say_whatever_the_panels_take() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.add("l", quantity=2000)
+        for name in ("a", "b"):
+            panel = stage.panels[name]
+            panel.rows = {"1": msgspec.structs.replace(panel.rows["1"], max=500)}
+        await ends(stage, "a", "l")
+        assert parts(stage, "l") == [("a", 1000)]
+        [waiting] = await stage.ledger.waiting()
+        assert waiting.units == 1000
+
+    played(scene, parted(split=2))
+
+
+def test_the_rest_of_a_drip_feed_is_not_bought_by_itself() -> None:
+    async def scene(stage: Stage) -> None:
+        order = await stage.placed(Default(link="l", quantity=100, runs=10, interval=5), 1)
+        await ends(stage, "a", "l", "Partial", remains=400)
+        assert len(parts(stage, "l")) == 1
+        assert (await stage.order(order)).status is OrderStatus.PARTIAL
+
+    played(scene, parted(complete=True, most=(5000, 5000)))

@@ -172,7 +172,7 @@ def _given_back_late(life: Life, one: Try, told: Status) -> Life | Unclear:
     """
     if told.status not in {OrderStatus.PARTIAL, OrderStatus.CANCELED}:
         return life
-    went_on = next((other.due for other in life.tries if other.id > one.id), life.waits)
+    went_on = next((other.due for other in life.tries if other.id > one.id), life.remains - life.lost)
     lost = rest_of(one, told) - went_on
     if lost <= one.lost:
         return life

@@ -10,8 +10,9 @@ from gateway.ledger.sql.work import Work
 # What took longer than a minute is no answer: evidence, or people, settled what had been left open.
 _SINCE: Final = """
     SELECT panel, remote_service, state, COALESCE(reason, ''), COUNT(*),
-           SUM(CASE WHEN settled_ms - created_ms < 60000 THEN settled_ms - created_ms ELSE 0 END),
-           SUM(CASE WHEN settled_ms - created_ms < 60000 THEN 1 ELSE 0 END)
+           SUM(CASE WHEN settled_ms - created_ms < 60000 AND state <> 'not_sent'
+                    THEN settled_ms - created_ms ELSE 0 END),
+           SUM(CASE WHEN settled_ms - created_ms < 60000 AND state <> 'not_sent' THEN 1 ELSE 0 END)
     FROM attempt WHERE created_ms >= ?
     GROUP BY panel, remote_service, state, reason"""
 

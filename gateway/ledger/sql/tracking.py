@@ -164,7 +164,9 @@ def _end(spent: _Spent, units: int, told: Status, now_ms: int) -> End:
 
     That it took less than its list says is a panel's own word, which nothing proves: it makes none cheaper.
     """
-    remains = units if told.remains is None and told.status is OrderStatus.CANCELED else told.remains or 0
+    remains = told.remains or 0
+    if told.status is OrderStatus.CANCELED and not 0 < remains < units:
+        remains = units
     got = 1 - min(max(remains, 0), units) / units if units else float(told.status is not OrderStatus.CANCELED)
     cost, taken = spent.remote_cost, spent.taken
     whole = told.status is OrderStatus.COMPLETED

@@ -71,6 +71,8 @@ class _Order:
                 status, remains = OrderStatus.PARTIAL if begun else status, remains or self.part
             elif status is OrderStatus.COMPLETED and self.later:
                 status, remains = OrderStatus.IN_PROGRESS, 0
+            elif status in {OrderStatus.PARTIAL, OrderStatus.EXPIRED} and self.later:
+                status, remains = OrderStatus.PARTIAL, remains or 0
             remains = None if remains is None else remains + self.later
         if remains is not None:
             remains = max(0, min(remains, self.units))

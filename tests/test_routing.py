@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -435,3 +436,34 @@ def test_every_offer_ends_up_once_where_it_belongs_in_whatever_order_they_come(
     assert decide(shuffled, order, (policy,)) == decision
     costs = [choice.cost for choice in decision.choices]
     assert policy is not Policy.CHEAPEST or decision.panic or costs == sorted(costs)
+
+
+@pytest.mark.parametrize(
+    ("size", "changes", "part"),
+    [
+        (1100, {"min": 600}, None),
+        (1100, {"min": 500}, 550),
+        (2000, {"funds": Decimal("0.50")}, None),
+        (2000, {"funds": Decimal(1)}, 1000),
+    ],
+)
+def test_a_part_keeps_to_the_min_and_needs_its_own_money_alone(
+    size: int, changes: dict[str, Any], part: int | None
+) -> None:
+    one = msgspec.structs.replace(offer("alpha"), max=1000, **changes)
+    decision = decide([one], wanted(Default(link=LINK, quantity=size), charge=Decimal(9), parts=3), CHEAPEST)
+    assert [choice.part for choice in decision.choices] == ([] if part is None else [part])
+    if "min" in changes and part is None:
+        assert decision.left_out[0].why == "quantity 1100 in parts of at most 1000 is below its min 600"
+
+
+@pytest.mark.parametrize("policy", [Policy.CHEAPEST, Policy.WEIGHTED, Policy.SPREAD])
+def test_a_panel_that_is_back_comes_first_for_its_share_of_the_orders_whatever_the_policy(policy: Policy) -> None:
+    back, well = offer("alpha"), offer("beta", rate=Decimal("0.9000001"))
+    ramping = msgspec.structs.replace(back, ramp=0.5)
+    first = [
+        decide([ramping, well], wanted(charge=Decimal(9), draw=str(number)), (policy,)).choices[0].panel
+        for number in range(2000)
+    ]
+    expected = 0.5 if policy is Policy.CHEAPEST else 0.25
+    assert abs(first.count("alpha") / 2000 - expected) < 0.04

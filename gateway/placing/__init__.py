@@ -1,6 +1,6 @@
 """Buying: which offers can take an order, and the one way an order takes to a panel, for the first time or again."""
 
-from gateway.placing.choosing import DRY, Left, avoided, bounded, charged, expected, following, left, resized, routed
+from gateway.placing.choosing import DRY, Left, bounded, charged, expected, following, left, resized, routed
 from gateway.placing.placing import Placing, Purchase, Round, Stopping
 from gateway.placing.recovering import recovered
 
@@ -11,7 +11,6 @@ __all__ = [
     "Purchase",
     "Round",
     "Stopping",
-    "avoided",
     "bounded",
     "charged",
     "expected",

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, Next, Refused
+from gateway.ledger.records import Accepted, Next, Refused, WrongState
 from gateway.ledger.reports import RouteOutcomes
 from gateway.routing import Delivered
 from providers.base import OrderStatus
@@ -109,6 +109,15 @@ async def test_a_panel_s_word_that_it_took_less_makes_it_no_cheaper(ledger: Ledg
     await ledger.observe(sent(placed), told(OrderStatus.COMPLETED, charge=Decimal(0)), next_ms=1)
     known = await _one(ledger)
     assert (known.paid, known.got) == (1, 1)
+
+
+async def test_after_a_cancel_was_asked_for_no_order_is_passed_on(ledger: Ledger) -> None:
+    placed = await bought(ledger, await funded(ledger))
+    await ledger.wish(placed.order, "cancel", by="customer", reason="")
+    then = Next(panel="beta", remote_service="9", cost=Decimal("0.1"), remote_cost=Decimal("0.1"))
+    with pytest.raises(WrongState, match="a cancel was asked for"):
+        await ledger.pass_on(sent(placed), told(OrderStatus.PARTIAL, remains=20), then, next_ms=None)
+    assert len(await ledger.attempts(placed.order)) == 1
 
 
 async def test_what_was_to_be_canceled_says_nothing_against_its_panel(ledger: Ledger) -> None:

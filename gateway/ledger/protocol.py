@@ -24,7 +24,7 @@ from gateway.ledger.records import (
     Waiting,
     Wish,
 )
-from gateway.ledger.reports import Recovery, Replay, Totals
+from gateway.ledger.reports import Node, Recovery, Replay, Totals
 from providers.base import OrderStatus, RefillStatus, Status
 
 
@@ -152,12 +152,31 @@ class Ledger(Memory, Protocol):
         Either it waits, or `attempt` made a part of it and has ended there, as `status` says; else WrongState.
         """
 
-    async def recover(self) -> Recovery:
+    async def recover(self, name: str = "") -> Recovery:
         """At a start: this process sells from now on, no other; every attempt *sending* is *unknown*."""
         ...
 
+    async def join(self, name: str) -> int:
+        """At a start: this process sells from now on, as others do; gives its epoch."""
+        ...
+
+    async def beat(self) -> Sequence[Node]:
+        """This process lives; gives all that do, by epoch, and those of the last minutes that were taken for dead.
+
+        Raises:
+            Fenced: this one was.
+        """
+        ...
+
+    async def take_over(self, epoch: int) -> int | None:
+        """That node is dead: it writes no intent any more, and its attempts *sending* are *unknown*; gives how many.
+
+        None where it had ended before.
+        """
+        ...
+
     async def stopped(self) -> None:
-        """At the end of a stop in good order: every answer reached its customer."""
+        """At the end of a stop in good order: this node sells no more, and every answer reached its customer."""
 
     async def give_back(self, order: int, amount: Decimal, *, ends: bool, evidence: str) -> None:
         """People give a customer money back; `ends` = all, and the order counts as Canceled; else WrongState."""

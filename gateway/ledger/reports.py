@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -20,6 +21,26 @@ class Recovery(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int
     clean: bool
     last_ms: int
+
+
+ENDED_MS: Final = 180_000
+"""How long others are told of a node that was taken for dead."""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that sells from the ledger.
+
+    Attributes:
+        epoch: its own, higher than that of every node before it.
+        beat: how often it has said that it lives.
+        ended_ms: when others took it for dead; None while it is not.
+    """
+
+    epoch: int
+    name: str
+    beat: int
+    started_ms: int
+    ended_ms: int | None = None
 
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):

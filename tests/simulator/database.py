@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.ledger.records import LedgerBusy
-from gateway.ledger.sql.work import T, Work
+from gateway.ledger.sql.work import P, T, Work
 from gateway.ledger.sqlite import groups, schema
 
 
@@ -33,15 +33,15 @@ class Inline:
         """From now on nothing is written, and nothing is answered."""
         self._dead = True
 
-    def read(self, work: Work[T]) -> "asyncio.Future[T]":
-        return self._answer(groups.look, work)
+    def read(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> "asyncio.Future[T]":
+        return self._answer(groups.look, work(*given, **named))
 
-    def write(self, work: Work[T]) -> "asyncio.Future[T]":
+    def write(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> "asyncio.Future[T]":
         if not self._dead and self._is_busy():
             future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
             future.set_exception(LedgerBusy("simulated"))
             return future
-        future = self._answer(groups.commit, work)
+        future = self._answer(groups.commit, work(*given, **named))
         if not self._dead and self._crashes():
             self._dead = True
             return asyncio.get_running_loop().create_future()

@@ -1,18 +1,14 @@
 """Every ledger there is, empty and open; and none leaves a test with sums, or histories, that are wrong."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 
 import gateway.ledger
 from gateway.ledger.protocol import Ledger
+from tests.databases import LEDGERS, drop
 from tests.test_ledger.samples import Clock
-
-LEDGERS: Final[Mapping[str, Callable[[Path], str]]] = {"sqlite": lambda folder: f"sqlite:///{folder}/ledger.db"}
-"""URLs by kind of ledger."""
-
 
 @pytest.fixture
 def clock() -> Clock:
@@ -20,8 +16,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=LEDGERS)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return LEDGERS[request.param](tmp_path)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    made = LEDGERS[request.param](tmp_path)
+    yield made
+    drop(made)
 
 
 @pytest.fixture

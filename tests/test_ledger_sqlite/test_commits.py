@@ -30,7 +30,7 @@ async def _gathered(database: SQLite, calls: Sequence[Awaitable[object]]) -> Seq
         go.wait()
         yield "SELECT 1", ()
 
-    held_up = database.write(hold_up())
+    held_up = database.write(hold_up)
     await asyncio.to_thread(begun.wait)
     outcomes = asyncio.gather(*calls, return_exceptions=True)
     await asyncio.sleep(0)  # each has handed its work over
@@ -61,13 +61,13 @@ async def test_one_that_raises_falls_alone(kept: Ledger, database: SQLite) -> No
         raise LookupError("mine alone")
 
     async def spoilt() -> None:
-        await database.write(late())
+        await database.write(late)
 
     async def wrong() -> None:
-        await database.write(iter_of("SELECT nothing FROM nowhere"))
+        await database.write(iter_of, "SELECT nothing FROM nowhere")
 
     async def against_the_rules() -> None:
-        await database.write(iter_of("UPDATE account SET held = -1"))
+        await database.write(iter_of, "UPDATE account SET held = -1")
 
     first, second, third = (kept.place(placement(account)) for _ in range(3))
     outcomes = await _gathered(database, [first, spoilt(), wrong(), against_the_rules(), second, third])
@@ -139,9 +139,9 @@ async def test_a_read_that_the_file_fails_is_busy_and_no_read_ever_writes(kept: 
         raise error
 
     with pytest.raises(LedgerBusy, match="disk I/O error"):
-        await database.read(broken())
+        await database.read(broken)
     with pytest.raises(LedgerBusy, match="readonly"):
-        await database.read(iter_of("DELETE FROM account"))
+        await database.read(iter_of, "DELETE FROM account")
     assert await kept.accounts() == ()
 
 
@@ -171,7 +171,7 @@ def test_work_is_done_though_its_loop_is_gone(path: Path) -> None:
 
     async def ask_and_leave() -> None:
         await database.open(1)
-        database.write(late())
+        database.write(late)
 
     asyncio.run(ask_and_leave())
     go.set()

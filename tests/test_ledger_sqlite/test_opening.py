@@ -14,6 +14,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import LedgerBusy, LedgerUnusable
 from gateway.ledger.sql import ids
 from gateway.ledger.sql.ledger import SQLLedger
+from gateway.ledger.sql.migrations import Migration
 from gateway.ledger.sql.work import Work
 from gateway.ledger.sqlite import schema
 from gateway.ledger.sqlite.connection import connect
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_ledger_of_a_newer_program_is_refused(kept: Ledger, path: Path) -> None:
     with another(path) as other:
         other.execute("INSERT INTO schema VALUES (99, '0099_later', 'x', 1)")
-    with pytest.raises(LedgerUnusable, match="schema is version 99, this program knows 5; run the newer program"):
+    with pytest.raises(LedgerUnusable, match="schema is version 99, this program knows 6; run the newer program"):
         await ledger(f"sqlite:///{path}").open()
 
 
@@ -39,15 +40,15 @@ async def test_a_migration_that_was_altered_since_is_refused(kept: Ledger, path:
 
 
 async def test_a_migration_is_applied_whole_or_not_at_all(path: Path) -> None:
-    first = schema.Migration(1, "0001_one", "CREATE TABLE one (id INTEGER);\n")
-    broken = schema.Migration(2, "0002_two", "CREATE TABLE two (id INTEGER);\nCREATE TABLE one (id INTEGER);\n")
+    first = Migration(1, "0001_one", "CREATE TABLE one (id INTEGER);\n")
+    broken = Migration(2, "0002_two", "CREATE TABLE two (id INTEGER);\nCREATE TABLE one (id INTEGER);\n")
     with contextlib.closing(connect(path, busy_ms=50, writes=True)) as db:
         schema.migrate(db, path, (first,), 1)
         with pytest.raises(sqlite3.OperationalError, match="already exists"):
             schema.migrate(db, path, (first, broken), 2)
         assert db.execute("SELECT version FROM schema").fetchall() == [(1,)]
         assert db.execute("SELECT name FROM sqlite_schema WHERE name = 'two'").fetchall() == []
-        mended = schema.Migration(2, "0002_two", "CREATE TABLE two (id INTEGER);\n")
+        mended = Migration(2, "0002_two", "CREATE TABLE two (id INTEGER);\n")
         schema.migrate(db, path, (first, mended), 3)
         assert db.execute("SELECT version, name, applied_ms FROM schema").fetchall()[1] == (2, "0002_two", 3)
 

@@ -39,25 +39,22 @@ _STATES = """
        OR (a.state IN ('sending', 'unknown') AND o.status NOT IN ('Pending', 'In progress', 'Canceled'))
     ORDER BY o.id LIMIT ?"""
 _SOLD = """
-    SELECT o.id, o.sold FROM orders AS o WHERE o.sold <> EXISTS (
+    SELECT o.id, o.sold FROM orders AS o WHERE o.sold <> CASE WHEN EXISTS (
         SELECT 1 FROM attempt AS a WHERE a.order_id = o.id AND a.state IN ('accepted', 'untracked')
-    ) ORDER BY o.id LIMIT ?"""
+    ) THEN 1 ELSE 0 END ORDER BY o.id LIMIT ?"""
 _MONEY = """
     SELECT o.id, o.status, COALESCE(m.held, 0), COALESCE(m.sales, 0),
-           CASE WHEN o.sold THEN 0 ELSE o.charge END, CASE WHEN o.sold THEN o.charge - o.refunded ELSE 0 END
+           CASE WHEN o.sold = 1 THEN 0 ELSE o.charge END, CASE WHEN o.sold = 1 THEN o.charge - o.refunded ELSE 0 END
     FROM orders AS o
     LEFT JOIN (
         SELECT t.order_id, SUM(CASE WHEN e.book = 'held' THEN e.amount ELSE 0 END) AS held,
                SUM(CASE WHEN e.book = 'sales' THEN e.amount ELSE 0 END) AS sales
         FROM entry AS e JOIN transfer AS t ON t.id = e.transfer WHERE t.order_id IS NOT NULL GROUP BY t.order_id
     ) AS m ON m.order_id = o.id
-    WHERE COALESCE(m.held, 0) <> CASE WHEN o.sold THEN 0 ELSE o.charge END
-       OR COALESCE(m.sales, 0) <> CASE WHEN o.sold THEN o.charge - o.refunded ELSE 0 END
+    WHERE COALESCE(m.held, 0) <> CASE WHEN o.sold = 1 THEN 0 ELSE o.charge END
+       OR COALESCE(m.sales, 0) <> CASE WHEN o.sold = 1 THEN o.charge - o.refunded ELSE 0 END
        OR (o.status = 'Canceled' AND o.charge > 0 AND o.charge >= o.units AND o.refunded = 0)
     ORDER BY o.id LIMIT ?"""
-_TAKEN: Final = """
-    SELECT panel, COALESCE(taken, '0') FROM attempt WHERE state IN ('accepted', 'untracked') ORDER BY panel"""
-_PANELS = "SELECT name, taken FROM panel ORDER BY name"
 _HISTORIES = """
     SELECT e.order_id, e.word FROM event AS e
     WHERE e.word IS NOT NULL AND e.order_id > ? ORDER BY e.order_id, e.id LIMIT ?"""

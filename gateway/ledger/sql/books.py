@@ -14,7 +14,7 @@ What = Literal["topup", "hold", "sale", "release", "refund"]
 
 _MOVE = """
     UPDATE account SET available = available + ?, held = held + ?, sales = sales + ?, topups = topups + ?
-    WHERE id = ? AND (unlimited OR available + ? >= 0) RETURNING available"""
+    WHERE id = ? AND (unlimited = 1 OR available + ? >= 0) RETURNING available"""
 _TRANSFER = "INSERT INTO transfer (account, order_id, what, note, at_ms) VALUES (?, ?, ?, ?, ?) RETURNING id"
 _ENTRIES = "INSERT INTO entry (transfer, book, amount) VALUES (?, ?, ?), (?, ?, ?)"
 _EXISTS = "SELECT available FROM account WHERE id = ?"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from gateway.ledger.sql.work import AMONG, Work, listed
+from gateway.ledger.sql.work import ALONE, AMONG_TEXTS, Work, listed
 
 _KEEP = """
     INSERT INTO snapshot (panel, snapshot, fetched_ms) VALUES (?, ?, ?)
@@ -10,7 +10,7 @@ _KEEP = """
     WHERE excluded.fetched_ms >= snapshot.fetched_ms"""
 _SNAPSHOT = "SELECT snapshot FROM snapshot WHERE panel = ?"
 _SNAPSHOTS = "SELECT panel FROM snapshot ORDER BY panel"
-_KNOWN = "SELECT remote_service, id FROM service_id WHERE panel = ? AND remote_service IN " + AMONG  # noqa: S608 - a constant
+_KNOWN = "SELECT remote_service, id FROM service_id WHERE panel = ? AND remote_service IN " + AMONG_TEXTS  # noqa: S608 - a constant
 _HIGHEST = "SELECT COALESCE(MAX(id), 0) FROM service_id"
 _GIVE = "INSERT INTO service_id (id, panel, remote_service) VALUES (?, ?, ?)"
 
@@ -40,6 +40,8 @@ def give_ids(panel: str, remote_services: Sequence[str], first: int, *, keep: bo
 
     Without `keep` these are not written down.
     """
+    if keep:
+        yield ALONE, ("service_id",)
     ids = dict((yield from known_ids(panel, remote_services)))
     [(highest,)] = yield _HIGHEST, ()
     id = max(first, highest + 1)

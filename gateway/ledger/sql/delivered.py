@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.ledger.sql.work import Row, Work
+from gateway.ledger.sql.work import LOCKED, Row, Work
 from gateway.routing import delivered
 from gateway.routing.delivered import Delivered, End
 
 _FIELDS: Final = "panel, remote_service, orders, paid, got, short, refills, seconds, start_s, canceled, at_ms"
-_OF_ROUTE = f"SELECT {_FIELDS} FROM delivered WHERE panel = ? AND remote_service = ?"  # noqa: S608 - constants
+_OF_ROUTE = f"SELECT {_FIELDS} FROM delivered WHERE panel = ? AND remote_service = ?" + LOCKED  # noqa: S608 - constants
 _SINCE = f"SELECT {_FIELDS} FROM delivered WHERE at_ms >= ? ORDER BY at_ms"  # noqa: S608 - constants
 _KEEP = f"""
     INSERT INTO delivered ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

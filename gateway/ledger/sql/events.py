@@ -11,7 +11,7 @@ from gateway.ledger.records import Event
 from gateway.ledger.sql import lives
 from gateway.ledger.sql.work import Work
 
-_EVENT: Final = "INSERT INTO event (order_id, attempt, at_ms, what, evidence, word) VALUES (?, ?, ?, ?, ?, ?)"
+APPEND: Final = "INSERT INTO event (order_id, attempt, at_ms, what, evidence, word) VALUES (?, ?, ?, ?, ?, ?)"
 _EVENTS = "SELECT order_id, attempt, at_ms, what, evidence FROM event WHERE order_id = ? ORDER BY id"
 _LAST = "SELECT what, evidence FROM event WHERE order_id = ? ORDER BY id DESC LIMIT 1"
 _LATEST = "SELECT at_ms FROM event WHERE id = (SELECT MAX(id) FROM event)"
@@ -20,7 +20,7 @@ _LATEST = "SELECT at_ms FROM event WHERE id = (SELECT MAX(id) FROM event)"
 def append(  # noqa: PLR0917 - the columns of its row
     order: int, attempt: int | None, what: str, evidence: str, now_ms: int, word: Word | None = None
 ) -> Work[None]:
-    yield _EVENT, (order, attempt, now_ms, what, evidence, None if word is None else lives.written(word))
+    yield APPEND, (order, attempt, now_ms, what, evidence, None if word is None else lives.written(word))
 
 
 def append_once(order: int, attempt: int | None, what: str, evidence: str, now_ms: int) -> Work[None]:

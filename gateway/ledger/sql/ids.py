@@ -16,20 +16,20 @@ LAST: Final = 2_147_483_647
 _GAP: Final = 16  # ids rise by 1 … 16, 8.5 on average: room for 250 million orders
 _START: Final = range(100_000, 10_000_000)
 
-_BEGIN = "INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
-_NEXT = "UPDATE counter SET value = value + ? WHERE name = ? AND value + ? <= ? RETURNING value"
+BEGIN: Final = "INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+NEXT: Final = "UPDATE counter SET value = value + ? WHERE name = ? AND value + ? <= ? RETURNING value"
 
 
 def begin() -> Work[None]:
     """Choose where the ids start, once in a ledger's life."""
     for name in ("order", "refill"):
-        yield _BEGIN, (name, secrets.choice(_START))
+        yield BEGIN, (name, secrets.choice(_START))
 
 
 def following(name: str) -> Work[int]:
     """The next id of `order` or `refill`."""
     gap = 1 + secrets.randbelow(_GAP)
-    rows = yield _NEXT, (gap, name, gap, LAST)
+    rows = yield NEXT, (gap, name, gap, LAST)
     if not rows:
         raise LedgerError(f"{name}: all ids up to {LAST} are given")
     return int(rows[0][0])

@@ -2,23 +2,38 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
 
 import msgspec
 
 from gateway.ledger.learned import Learned, Reading
 from gateway.ledger.records import AttemptState
-from gateway.ledger.sql.work import AMONG, Row, Work, json
+from gateway.ledger.sql.work import AMONG, AMONG_TEXTS, FREE, Row, Work, json, listed
 
-_PANEL: Final = """
-    SELECT name, taken, orders, highest, rising, foreign_answers, proven, stopped FROM panel WHERE name = ?"""
-_KEEP: Final = """
-    INSERT INTO panel (name, taken, orders, highest, rising, foreign_answers, proven, stopped)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (name) DO UPDATE SET taken = excluded.taken, orders = excluded.orders, highest = excluded.highest,
-        rising = excluded.rising, foreign_answers = excluded.foreign_answers, proven = excluded.proven,
-        stopped = excluded.stopped"""
-_ALL = "SELECT name, taken, orders, highest, rising, foreign_answers, proven, stopped FROM panel ORDER BY name"
+_FIELDS: Final = "name, taken, orders, highest, rising, foreign_answers, proven, stopped"
+_KNOWN: Final = f"""
+    SELECT 0 AS id, {_FIELDS} FROM panel
+    UNION ALL SELECT id, panel, taken, orders, number, rises, NULL, 0, '' FROM learning"""  # noqa: S608 - constants
+_PANEL: Final = f"""
+    SELECT * FROM (SELECT 0 AS id, {_FIELDS} FROM panel WHERE name = ?
+                   UNION ALL SELECT id, panel, taken, orders, number, rises, NULL, 0, '' FROM learning WHERE panel = ?)
+    AS known ORDER BY id"""  # noqa: S608 - constants
+_ALL: Final = f"SELECT * FROM ({_KNOWN}) AS known ORDER BY name, id"  # noqa: S608 - constants
+_BASE: Final = f"SELECT 0, {_FIELDS} FROM panel WHERE name = ?" + FREE  # noqa: S608 - constants
+_PENDING: Final = """
+    SELECT id, panel, taken, orders, number, rises, NULL, 0, '' FROM learning WHERE panel = ? ORDER BY id"""
+_BEGIN: Final = "INSERT INTO panel (name) VALUES (?) ON CONFLICT (name) DO NOTHING"
+_FOLD: Final = "UPDATE panel SET taken = ?, orders = ?, highest = ?, rising = ? WHERE name = ?"
+_FOLDED: Final = "DELETE FROM learning WHERE panel = ? AND id IN " + AMONG  # noqa: S608 - a constant
+_LEARN: Final = "INSERT INTO learning (panel, taken, orders, number, rises) VALUES (?, ?, ?, ?, ?) RETURNING id"
+_CHANGE: Final = """
+    UPDATE panel SET foreign_answers = COALESCE(?, foreign_answers), proven = COALESCE(?, proven),
+                     stopped = COALESCE(?, stopped)
+    WHERE name = ?"""
+_FOLD_EVERY: Final = 64  # what was learned so often is put into the panel's row
+_NO_NUMBER: Final = -1  # an id that is none
 
 _READ = """
     INSERT INTO reading (panel, at_ms, balance, taken, unit, agreed, orders, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -30,7 +45,7 @@ _READING: Final = "SELECT panel, at_ms, balance, taken, unit, agreed, orders, wh
 _ANCHOR = _READING + "AND agreed = 1 ORDER BY id DESC LIMIT 1"
 _READINGS = _READING + "ORDER BY id DESC LIMIT ?"
 
-_OURS = "SELECT remote_id FROM attempt WHERE panel = ? AND remote_id IN " + AMONG  # noqa: S608 - a constant
+_OURS = "SELECT remote_id FROM attempt WHERE panel = ? AND remote_id IN " + AMONG_TEXTS  # noqa: S608 - a constant
 _LATER = """
     SELECT remote_id FROM attempt
     WHERE id > ? AND panel = ? AND created_ms >= ? AND remote_id IS NOT NULL ORDER BY id LIMIT 20"""
@@ -41,44 +56,54 @@ _MOST: Final = 2**62  # of an id that counts as a number
 
 
 def of_panel(name: str) -> Work[Learned]:
-    rows = yield _PANEL, (name,)
-    return _learned(rows[0]) if rows else Learned(panel=name)
+    rows = yield _PANEL, (name, name)
+    return _learned(name, rows)
 
 
 def everywhere() -> Work[Sequence[Learned]]:
     rows = yield _ALL, ()
-    return tuple(map(_learned, rows))
+    return tuple(_learned(name, list(known)) for name, known in groupby(rows, key=itemgetter(1)))
 
 
-def change(name: str, **changes: Any) -> Work[Learned]:
-    after = msgspec.structs.replace((yield from of_panel(name)), **changes)
-    yield from _keep(after)
-    return after
+def change(name: str, *, foreign: bool | None, proven: int | None, stopped: str | None) -> Work[Learned]:
+    yield _BEGIN, (name,)
+    yield _CHANGE, (None if foreign is None else int(foreign), proven, stopped, name)
+    return (yield from of_panel(name))
 
 
 def bought(panel: str, remote_id: str | None, floor: int | None, taken: Decimal, was: AttemptState) -> Work[None]:
     """An order of ours is there. Only an answer that came at once tells in which order ids are given."""
-    known = yield from of_panel(panel)
-    highest, rising = known.highest, known.rising
+    number = rises = None
     if remote_id is not None:
-        id = as_number(remote_id)
-        if id is None:
-            rising = 0
-        else:
-            if was is AttemptState.SENDING:
-                rising = rising + 1 if floor is None or id > floor else 0
-            highest = id if highest is None else max(highest, id)
-    orders = known.orders + (was is not AttemptState.UNTRACKED)
-    yield from _keep(
-        msgspec.structs.replace(known, taken=known.taken + taken, orders=orders, highest=highest, rising=rising)
-    )
+        number = as_number(remote_id)
+        if number is None:
+            number, rises = _NO_NUMBER, 0
+        elif was is AttemptState.SENDING:
+            rises = int(floor is None or number > floor)
+    yield from _learn(panel, taken, int(was is not AttemptState.UNTRACKED), number, rises)
 
 
 def took(panel: str, more: Decimal) -> Work[None]:
     """An order there came out as taking `more`, or, negative, less than it was counted for."""
     if more:
-        known = yield from of_panel(panel)
-        yield from _keep(msgspec.structs.replace(known, taken=known.taken + more))
+        yield from _learn(panel, more, 0, None, None)
+
+
+def fold(panel: str) -> Work[None]:
+    """Put into the panel's row what was learned since; unless another transaction does so at this moment."""
+    yield _BEGIN, (panel,)
+    base = yield _BASE, (panel,)
+    pending = yield _PENDING, (panel,)
+    if base and pending:
+        known = _learned(panel, [*base, *pending])
+        yield _FOLD, (f"{known.taken:f}", known.orders, known.highest, known.rising, panel)
+        yield _FOLDED, (panel, listed(row[0] for row in pending))
+
+
+def _learn(panel: str, taken: Decimal, orders: int, number: int | None, rises: int | None) -> Work[None]:
+    [(id,)] = yield _LEARN, (panel, f"{taken:f}", orders, number, rises)
+    if id % _FOLD_EVERY == 0:
+        yield from fold(panel)
 
 
 def keep_reading(reading: Reading) -> Work[None]:
@@ -132,24 +157,31 @@ def as_number(remote_id: str) -> int | None:
     return id if id < _MOST else None
 
 
-def _keep(known: Learned) -> Work[None]:
-    foreign = None if known.foreign is None else int(known.foreign)
-    values = (known.panel, f"{known.taken:f}", known.orders, known.highest, known.rising, foreign)
-    yield _KEEP, (*values, known.proven, known.stopped)
-
-
-def _learned(row: Row) -> Learned:
-    name, taken, orders, highest, rising, foreign, proven, stopped = row
-    return Learned(
-        panel=name,
-        taken=Decimal(taken),
-        orders=orders,
-        highest=highest,
-        rising=rising,
-        foreign=None if foreign is None else bool(foreign),
-        proven=proven,
-        stopped=stopped,
-    )
+def _learned(name: str, rows: Sequence[Row]) -> Learned:
+    """What a panel's row says, the first, and what was learned since, the others, whose row there may not be yet."""
+    now = Learned(panel=name)
+    for id, _, taken, orders, number, rises, foreign, proven, stopped in rows:
+        if id == 0:
+            now = Learned(
+                panel=name,
+                taken=Decimal(taken),
+                orders=orders,
+                highest=number,
+                rising=rises,
+                foreign=None if foreign is None else bool(foreign),
+                proven=proven,
+                stopped=stopped,
+            )
+            continue
+        highest, rising = now.highest, now.rising
+        if number is not None and number != _NO_NUMBER:
+            highest = number if highest is None else max(highest, number)
+        if rises is not None:
+            rising = rising + 1 if rises else 0
+        now = msgspec.structs.replace(
+            now, taken=now.taken + Decimal(taken), orders=now.orders + orders, highest=highest, rising=rising
+        )
+    return now
 
 
 def _reading(row: Row) -> Reading:

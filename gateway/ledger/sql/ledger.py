@@ -24,7 +24,7 @@ from gateway.ledger.records import (
     Waiting,
     Wish,
 )
-from gateway.ledger.reports import Recovery, Replay, RouteOutcomes, RowChange, RulesFile, Totals
+from gateway.ledger.reports import ENDED_MS, Node, Recovery, Replay, RouteOutcomes, RowChange, RulesFile, Totals
 from gateway.ledger.sql import (
     accounts,
     audit,
@@ -33,7 +33,7 @@ from gateway.ledger.sql import (
     events,
     ids,
     learned,
-    meta,
+    nodes,
     orders,
     outcomes,
     reading,
@@ -62,7 +62,7 @@ class SQLLedger:
     async def open(self) -> None:
         await self._database.open(self._now_ms())
         try:
-            await self._database.write(ids.begin())
+            await self._database.write(ids.begin)
         except BaseException:
             await self._database.close()
             raise
@@ -71,37 +71,37 @@ class SQLLedger:
         await self._database.close()
 
     async def bind_currency(self, currency: str) -> None:
-        await self._database.write(accounts.bind_currency(currency))
+        await self._database.write(accounts.bind_currency, currency)
 
     async def bind_pepper(self, fingerprint: str) -> None:
-        await self._database.write(accounts.bind_pepper(fingerprint))
+        await self._database.write(accounts.bind_pepper, fingerprint)
 
     async def currency(self) -> str | None:
-        return await self._database.read(accounts.currency())
+        return await self._database.read(accounts.currency)
 
     # Accounts, keys, money.
 
     async def create_account(self, name: str, *, unlimited: bool = False) -> Account:
-        return await self._database.write(accounts.create(name, self._now_ms(), unlimited=unlimited))
+        return await self._database.write(accounts.create, name, self._now_ms(), unlimited=unlimited)
 
     async def open_account(
         self, name: str, *, unlimited: bool, balance: Decimal, note: str, hash: bytes, hint: str
     ) -> tuple[Account, Key]:
         return await self._database.write(
-            accounts.open_account(name, balance, note, (hash, hint), self._now_ms(), unlimited=unlimited)
+            accounts.open_account, name, balance, note, (hash, hint), self._now_ms(), unlimited=unlimited
         )
 
     async def account(self, name: str) -> Account | None:
-        return await self._database.read(accounts.by_name(name))
+        return await self._database.read(accounts.by_name, name)
 
     async def accounts(self) -> Sequence[Account]:
-        return await self._database.read(accounts.everyone())
+        return await self._database.read(accounts.everyone)
 
     async def balance(self, account: int) -> Decimal:
-        return await self._database.read(accounts.balance(account))
+        return await self._database.read(accounts.balance, account)
 
     async def topup(self, account: int, amount: Decimal, note: str) -> Decimal:
-        return await self._database.write(accounts.topup(account, amount, note, self._now_ms()))
+        return await self._database.write(accounts.topup, account, amount, note, self._now_ms())
 
     async def create_key(
         self,
@@ -115,78 +115,91 @@ class SQLLedger:
         shows_route: bool = False,
     ) -> Key:
         return await self._database.write(
-            accounts.create_key(
-                account,
-                hash,
-                hint,
-                self._now_ms(),
-                get_add=get_add,
-                repeats=repeats,
-                actions=actions,
-                shows_route=shows_route,
-            )
+            accounts.create_key,
+            account,
+            hash,
+            hint,
+            self._now_ms(),
+            get_add=get_add,
+            repeats=repeats,
+            actions=actions,
+            shows_route=shows_route,
         )
 
     async def revoke_key(self, key: int, *, in_ms: int = 0) -> Key | None:
-        return await self._database.write(accounts.revoke_key(key, self._now_ms() + in_ms))
+        return await self._database.write(accounts.revoke_key, key, self._now_ms() + in_ms)
 
     async def keys(self, account: int) -> Sequence[Key]:
-        return await self._database.read(accounts.keys(account))
+        return await self._database.read(accounts.keys, account)
 
     async def find_key(self, hash: bytes) -> tuple[Key, Account] | None:
-        return await self._database.read(accounts.find_key(hash, self._now_ms()))
+        return await self._database.read(accounts.find_key, hash, self._now_ms())
 
     # Orders and their attempts.
 
     async def place(self, new: NewPlacement) -> Placed:
-        return await self._database.write(orders.place(new, self._epoch, self._now_ms()))
+        return await self._database.write(orders.place, new, self._epoch, self._now_ms())
 
     async def heard(self, account: int, request: bytes, fingerprint: bytes) -> int | None:
-        return await self._database.read(requests.heard(account, request, fingerprint, self._now_ms()))
+        return await self._database.read(requests.heard, account, request, fingerprint, self._now_ms())
 
     async def settle(self, attempt: int, outcome: Outcome, then: Next | Fail | Wait | None = None) -> int | None:
-        return await self._database.write(orders.settle(attempt, outcome, then, self._epoch, self._now_ms()))
+        return await self._database.write(orders.settle, attempt, outcome, then, self._epoch, self._now_ms())
 
     async def waiting(self, *, after: int = 0, limit: int = 100) -> Sequence[Waiting]:
-        return await self._database.read(waiting.after(after, limit))
+        return await self._database.read(waiting.after, after, limit)
 
     async def waiting_of(self, orders: Sequence[int]) -> Sequence[Waiting]:
-        return await self._database.read(waiting.of_orders(orders))
+        return await self._database.read(waiting.of_orders, orders)
 
     async def waiting_count(self) -> int:
-        return await self._database.read(waiting.count())
+        return await self._database.read(waiting.count)
 
     async def send(self, order: int, first: Next) -> int:
-        return await self._database.write(orders.send_waiting(order, first, self._epoch, self._now_ms()))
+        return await self._database.write(orders.send_waiting, order, first, self._epoch, self._now_ms())
 
     async def still_waits(self, order: int, why: str) -> None:
-        await self._database.write(waiting.because(order, why))
+        await self._database.write(waiting.because, order, why)
 
     async def give_up(self, order: int, why: str, *, attempt: int | None = None, status: Status | None = None) -> None:
-        await self._database.write(orders.give_up(order, why, attempt, status, self._now_ms()))
+        await self._database.write(orders.give_up, order, why, attempt, status, self._now_ms())
 
-    async def recover(self) -> Recovery:
-        recovery = await self._database.write(orders.recover(self._now_ms()))
+    # Nodes.
+
+    async def recover(self, name: str = "") -> Recovery:
+        recovery = await self._database.write(orders.recover, name, self._now_ms())
         self._epoch = recovery.epoch
         return recovery
 
+    async def join(self, name: str) -> int:
+        self._epoch = await self._database.write(nodes.join, name, self._now_ms())
+        return self._epoch
+
+    async def beat(self) -> Sequence[Node]:
+        return await self._database.write(nodes.beat, self._epoch, self._now_ms() - ENDED_MS)
+
+    async def take_over(self, epoch: int) -> int | None:
+        return await self._database.write(orders.take_over, epoch, self._now_ms())
+
     async def stopped(self) -> None:
-        await self._database.write(meta.put("clean_stop", self._epoch))
+        await self._database.write(nodes.end, self._epoch, self._now_ms(), clean=True)
+
+    # Orders again: people's words, and what is read.
 
     async def give_back(self, order: int, amount: Decimal, *, ends: bool, evidence: str) -> None:
-        await self._database.write(orders.give_back(order, amount, ends=ends, evidence=evidence, now_ms=self._now_ms()))
+        await self._database.write(orders.give_back, order, amount, ends=ends, evidence=evidence, now_ms=self._now_ms())
 
     async def note(self, order: int, attempt: int | None, what: str, evidence: str) -> None:
-        await self._database.write(events.append(order, attempt, what, evidence, self._now_ms()))
+        await self._database.write(events.append, order, attempt, what, evidence, self._now_ms())
 
     async def recent(self, since_ms: int) -> Sequence[Recent]:
-        return await self._database.read(requests.recent(since_ms))
+        return await self._database.read(requests.recent, since_ms)
 
     async def order(self, order: int) -> Order | None:
-        return await self._database.read(reading.order(order))
+        return await self._database.read(reading.order, order)
 
     async def orders(self, account: int, ids: Sequence[int]) -> Mapping[int, Order]:
-        return await self._database.read(reading.orders(account, ids))
+        return await self._database.read(reading.orders, account, ids)
 
     async def list_orders(
         self,
@@ -199,77 +212,81 @@ class SQLLedger:
         limit: int = 50,
     ) -> Sequence[Order]:
         return await self._database.read(
-            reading.list_orders(
-                account=account, status=status, unknown=unknown, waiting=waiting, before=before, limit=limit
-            )
+            reading.list_orders,
+            account=account,
+            status=status,
+            unknown=unknown,
+            waiting=waiting,
+            before=before,
+            limit=limit,
         )
 
     async def attempts(self, order: int) -> Sequence[Attempt]:
-        return await self._database.read(reading.attempts(order))
+        return await self._database.read(reading.attempts, order)
 
     async def account_of(self, order: int) -> str:
-        return await self._database.read(reading.account_of(order))
+        return await self._database.read(reading.account_of, order)
 
     async def order_of(self, attempt: int) -> int | None:
-        return await self._database.read(reading.order_of(attempt))
+        return await self._database.read(reading.order_of, attempt)
 
     async def bound(self, panel: str, remote_id: str) -> int | None:
-        return await self._database.read(reading.bound(panel, remote_id))
+        return await self._database.read(reading.bound, panel, remote_id)
 
     async def unknown_attempts(self, panel: str | None = None, *, limit: int = 100) -> Sequence[Attempt]:
-        return await self._database.read(suspects.unknown(panel, limit))
+        return await self._database.read(suspects.unknown, panel, limit)
 
     async def untracked_attempts(self, *, limit: int = 100) -> Sequence[Attempt]:
-        return await self._database.read(suspects.untracked(limit))
+        return await self._database.read(suspects.untracked, limit)
 
     async def unknown_counts(self) -> Mapping[str, int]:
-        return await self._database.read(suspects.counts())
+        return await self._database.read(suspects.counts)
 
     async def open_orders(self) -> Mapping[str, int]:
-        return await self._database.read(reading.open_orders())
+        return await self._database.read(reading.open_orders)
 
     async def events(self, order: int) -> Sequence[Event]:
-        return await self._database.read(events.of_order(order))
+        return await self._database.read(events.of_order, order)
 
     # Orders at the panels that took them.
 
     async def live(self, orders: Sequence[int]) -> Mapping[int, Live]:
-        return await self._database.read(tracking.live(orders))
+        return await self._database.read(tracking.live, orders)
 
     async def due(self, panel: str, *, limit: int = 100) -> Sequence[Due]:
-        return await self._database.read(tracking.due(panel, limit, self._now_ms()))
+        return await self._database.read(tracking.due, panel, limit, self._now_ms())
 
     async def followed(self, panel: str, *, limit: int) -> Sequence[Due]:
-        return await self._database.read(tracking.followed(panel, limit))
+        return await self._database.read(tracking.followed, panel, limit)
 
     async def observe(self, attempt: int, status: Status, *, next_ms: int | None) -> Order:
-        return await self._database.write(tracking.observe(attempt, status, next_ms, self._now_ms()))
+        return await self._database.write(tracking.observe, attempt, status, next_ms, self._now_ms())
 
     async def pass_on(self, attempt: int, status: Status, then: Next | Wait, *, next_ms: int | None) -> int | None:
-        return await self._database.write(tracking.pass_on(attempt, status, then, self._epoch, next_ms, self._now_ms()))
+        return await self._database.write(tracking.pass_on, attempt, status, then, self._epoch, next_ms, self._now_ms())
 
     async def postpone(self, attempts: Sequence[int], next_ms: int | None) -> None:
-        await self._database.write(tracking.postpone(attempts, next_ms))
+        await self._database.write(tracking.postpone, attempts, next_ms)
 
     # What is known of panels, and evidence.
 
     async def suspicions(self, panel: str, *, limit: int = 200) -> Sequence[Suspicion]:
-        return await self._database.read(suspects.suspicions(panel, limit))
+        return await self._database.read(suspects.suspicions, panel, limit)
 
     async def looked(self, attempt: int, *, why: str, next_ms: int | None, evidence: str) -> None:
-        await self._database.write(suspects.looked(attempt, why, next_ms, evidence, self._now_ms()))
+        await self._database.write(suspects.looked, attempt, why, next_ms, evidence, self._now_ms())
 
     async def gave_back(self, attempt: int, arithmetic: str) -> None:
-        await self._database.write(suspects.gave_back(attempt, arithmetic, self._now_ms()))
+        await self._database.write(suspects.gave_back, attempt, arithmetic, self._now_ms())
 
     async def duplicate_seen(self, panel: str, remote_service: str, link: str, *, by: int) -> int:
-        return await self._database.write(suspects.duplicate_seen(panel, remote_service, link, by, self._now_ms()))
+        return await self._database.write(suspects.duplicate_seen, panel, remote_service, link, by, self._now_ms())
 
     async def learned(self, panel: str) -> Learned:
-        return await self._database.read(learned.of_panel(panel))
+        return await self._database.read(learned.of_panel, panel)
 
     async def panels(self) -> Sequence[Learned]:
-        return await self._database.read(learned.everywhere())
+        return await self._database.read(learned.everywhere)
 
     async def learn(
         self,
@@ -279,114 +296,112 @@ class SQLLedger:
         proven: int | None = None,
         stopped: str | None = None,
     ) -> Learned:
-        changes = {"foreign": foreign, "proven": proven, "stopped": stopped}
-        given = {name: value for name, value in changes.items() if value is not None}
-        return await self._database.write(learned.change(panel, **given))
+        return await self._database.write(learned.change, panel, foreign=foreign, proven=proven, stopped=stopped)
 
     async def delivered(self, since_ms: int = 0) -> Sequence[Delivered]:
-        return await self._database.read(delivered.since(since_ms))
+        return await self._database.read(delivered.since, since_ms)
 
     async def outcomes(self, since_ms: int) -> Sequence[RouteOutcomes]:
-        return await self._database.read(outcomes.since(since_ms))
+        return await self._database.read(outcomes.since, since_ms)
 
     async def keep_reading(self, reading: Reading) -> None:
-        await self._database.write(learned.keep_reading(reading))
+        await self._database.write(learned.keep_reading, reading)
 
     async def anchor(self, panel: str) -> Reading | None:
-        return await self._database.read(learned.anchor(panel))
+        return await self._database.read(learned.anchor, panel)
 
     async def readings(self, panel: str, *, limit: int = 20) -> Sequence[Reading]:
-        return await self._database.read(learned.readings(panel, limit))
+        return await self._database.read(learned.readings, panel, limit)
 
     async def ours(self, panel: str, remote_ids: Sequence[str]) -> frozenset[str]:
-        return await self._database.read(learned.ours(panel, remote_ids))
+        return await self._database.read(learned.ours, panel, remote_ids)
 
     async def latest_ids(self, panel: str, *, limit: int = 200) -> Sequence[int]:
-        return await self._database.read(learned.latest_ids(panel, limit))
+        return await self._database.read(learned.latest_ids, panel, limit)
 
     async def ceiling(self, panel: str, attempt: int, *, after_ms: int) -> int | None:
-        return await self._database.read(learned.ceiling(panel, attempt, after_ms))
+        return await self._database.read(learned.ceiling, panel, attempt, after_ms)
 
     # Wishes, refills.
 
     async def wish(self, order: int, what: str, *, by: str, reason: str) -> Wish:
-        return await self._database.write(wishes.wish(order, what, by, reason, self._now_ms()))
+        return await self._database.write(wishes.wish, order, what, by, reason, self._now_ms())
 
     async def wishes(self, *, after: int = 0, limit: int = 100) -> Sequence[Wish]:
-        return await self._database.read(wishes.open_wishes(after, limit))
+        return await self._database.read(wishes.open_wishes, after, limit)
 
     async def wished(self, order: int, what: str) -> Wish | None:
-        return await self._database.read(wishes.of_order(order, what))
+        return await self._database.read(wishes.of_order, order, what)
 
     async def wish_told(self, wish: int) -> None:
-        await self._database.write(wishes.told(wish))
+        await self._database.write(wishes.told, wish)
 
     async def wish_done(self, wish: int) -> None:
-        await self._database.write(wishes.done(wish, self._now_ms()))
+        await self._database.write(wishes.done, wish, self._now_ms())
 
     async def cancel_asked(self, order: int, evidence: str) -> None:
-        await self._database.write(tracking.cancel_asked(order, evidence, self._now_ms()))
+        await self._database.write(tracking.cancel_asked, order, evidence, self._now_ms())
 
     async def open_refill(self, order: int, panel: str) -> tuple[Refill, bool]:
-        return await self._database.write(refills.open_refill(order, panel, self._now_ms()))
+        return await self._database.write(refills.open_refill, order, panel, self._now_ms())
 
     async def settle_refill(self, refill: int, *, remote_id: str | None, status: RefillStatus) -> Refill:
-        return await self._database.write(refills.settle(refill, remote_id, status, self._now_ms()))
+        return await self._database.write(refills.settle, refill, remote_id, status, self._now_ms())
 
     async def refills(self, account: int, ids: Sequence[int]) -> Mapping[int, Refill]:
-        return await self._database.read(refills.of_account(account, ids))
+        return await self._database.read(refills.of_account, account, ids)
 
     async def stale_refills(self, panel: str, *, limit: int = 100) -> Sequence[Refill]:
-        return await self._database.read(refills.stale(panel, limit))
+        return await self._database.read(refills.stale, panel, limit)
 
     # The catalogue's memory.
 
     async def keep_rules(self, version: str, text: str, *, why: str = "") -> None:
-        await self._database.write(rules.keep(version, text, why, self._now_ms()))
+        await self._database.write(rules.keep, version, text, why, self._now_ms())
 
     async def rules_files(self, *, limit: int = 50) -> Sequence[RulesFile]:
-        return await self._database.read(rules.files(limit))
+        return await self._database.read(rules.files, limit)
 
     async def keep_snapshot(self, panel: str, snapshot: bytes, fetched_ms: int) -> None:
-        await self._database.write(catalogue.keep_snapshot(panel, snapshot, fetched_ms))
+        await self._database.write(catalogue.keep_snapshot, panel, snapshot, fetched_ms)
 
     async def snapshot(self, panel: str) -> bytes | None:
-        return await self._database.read(catalogue.snapshot(panel))
+        return await self._database.read(catalogue.snapshot, panel)
 
     async def keep_changes(self, panel: str, changes: Sequence[tuple[str, str | None, str | None]]) -> int:
-        return await self._database.write(rows.keep(panel, changes, self._now_ms()))
+        return await self._database.write(rows.keep, panel, changes, self._now_ms())
 
     async def row_changes(
         self, panel: str, *, remote_service: str | None = None, after: int = 0, limit: int = 1000
     ) -> Sequence[RowChange]:
         if remote_service is not None:
-            return await self._database.read(rows.of_service(panel, remote_service, limit))
-        return await self._database.read(rows.since(panel, after, limit))
+            return await self._database.read(rows.of_service, panel, remote_service, limit)
+        return await self._database.read(rows.since, panel, after, limit)
 
     async def approved(self, panel: str) -> Mapping[str, str]:
-        return await self._database.read(rows.approved(panel))
+        return await self._database.read(rows.approved, panel)
 
     async def approve(self, panel: str, approved: Mapping[str, str]) -> None:
-        await self._database.write(rows.approve(panel, approved, self._now_ms()))
+        await self._database.write(rows.approve, panel, approved, self._now_ms())
 
     async def forget_approved(self, panel: str) -> None:
-        await self._database.write(rows.forget(panel))
+        await self._database.write(rows.forget, panel)
 
     async def snapshots(self) -> Sequence[str]:
-        return await self._database.read(catalogue.snapshots())
+        return await self._database.read(catalogue.snapshots)
 
     async def service_ids(
         self, panel: str, remote_services: Sequence[str], *, first: int, keep: bool = True
     ) -> Mapping[str, int]:
-        known = await self._database.read(catalogue.known_ids(panel, remote_services))
+        known = await self._database.read(catalogue.known_ids, panel, remote_services)
         if known.keys() >= set(remote_services):
             return known
         if not keep:
-            return await self._database.read(catalogue.give_ids(panel, remote_services, first, keep=False))
-        return await self._database.write(catalogue.give_ids(panel, remote_services, first))
+            return await self._database.read(catalogue.give_ids, panel, remote_services, first, keep=False)
+        return await self._database.write(catalogue.give_ids, panel, remote_services, first)
 
     async def totals(self) -> Totals:
-        return await self._database.read(audit.totals())
+        return await self._database.read(audit.totals)
 
     async def replayed(self) -> Replay:
-        return await self._database.read(audit.replayed())
+        return await self._database.read(audit.replayed)

@@ -28,7 +28,7 @@ _CHANGE = """
     UPDATE orders SET status = ?, charge = ?, refunded = ?, sold = ?, start_count = ?, remains = ?, runs = ?,
                       posts = ?, expiry = ?, children = ?, updated_ms = ?
     WHERE id = ?"""
-_LAST = """
+LAST: Final = """
     SELECT MAX(COALESCE((SELECT MAX(id) FROM attempt), 0),
                COALESCE((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'last_attempt'), 0))"""
 
@@ -64,7 +64,7 @@ def of_attempt(attempt: int) -> Work[Kept]:
 
 def next_attempt() -> Work[int]:
     """The id of the attempt that is written next, for the word that comes before it."""
-    [(last,)] = yield _LAST, ()
+    [(last,)] = yield LAST, ()
     return int(last) + 1
 
 

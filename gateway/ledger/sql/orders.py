@@ -1,5 +1,6 @@
 """Place and settle: what is written before an order is sent, and after its panel answered or did not."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
@@ -21,8 +22,8 @@ from gateway.ledger.records import (
     WrongState,
 )
 from gateway.ledger.reports import Recovery
-from gateway.ledger.sql import books, events, ids, learned, lives, meta, requests, spending, waiting, wishes
-from gateway.ledger.sql.work import Taken, Work, json
+from gateway.ledger.sql import books, events, ids, learned, lives, nodes, requests, spending, waiting, wishes
+from gateway.ledger.sql.work import ALONE, LOCKED, Row, Taken, Work, json
 from gateway.money import steps
 from providers.base import FINISHED, Status
 
@@ -39,30 +40,38 @@ _ENDED: Final = frozenset(status.value for status in FINISHED)
 _ATTEMPT = """
     INSERT INTO attempt (id, order_id, panel, remote_service, state, units, later, cost, remote_cost, floor, epoch,
                          created_ms, settle_ms)
-    VALUES (?, ?, ?, ?, 'sending', ?, ?, ?, ?, (SELECT highest FROM panel WHERE name = ?), ?, ?, ?)"""
+    VALUES (?, ?, ?, ?, 'sending', ?, ?, ?, ?, (
+        SELECT MAX(number) FROM (
+            SELECT highest AS number FROM panel WHERE name = ?
+            UNION ALL SELECT MAX(number) FROM learning WHERE panel = ? AND number >= 0
+        ) AS seen), ?, ?, ?)"""
 _END = """
     UPDATE attempt SET state = ?, remote_id = ?, remote_charge = ?, taken = ?, reason = ?, settled_ms = ?, next_ms = ?
     WHERE id = ?"""
 _OFFER = "SELECT panel, remote_cost, settle_ms, floor, taken FROM attempt WHERE id = ?"
 
-_OPEN = "SELECT id, order_id FROM attempt WHERE settled_ms IS NULL AND state = 'sending' ORDER BY id"
+_OPEN: Final = "SELECT id, order_id FROM attempt WHERE settled_ms IS NULL AND state = 'sending' "
+_ALL_OPEN = _OPEN + "ORDER BY id" + LOCKED
+_OPEN_OF = _OPEN + "AND epoch = ? ORDER BY id" + LOCKED
 _RECOVER = "UPDATE attempt SET state = 'unknown', next_ms = settle_ms WHERE id = ?"
 _UNTRACKED_AGAIN_MS: Final = 3_600_000
 
 
 def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
-    yield from meta.mine(epoch)
+    yield from nodes.mine(epoch)
     if new.request is not None:
+        yield ALONE, (f"request {new.account} {new.request.hex()}",)
         known = yield from requests.heard(new.account, new.request, new.fingerprint, now_ms)
         if known is not None:
             return Placed(known, None)
     if new.one_active:
+        yield ALONE, (f"active {new.service} {new.link}",)
         for known_order, status in (yield _ACTIVE, (new.link, new.service)):
             if status not in _ENDED:
                 raise LinkBusy(f"order {known_order} of the same service for the same link has not ended")
     charge = steps(new.charge)
-    yield from spending.spend(new.account, new.charge, new.budget_day, new.budget_month, now_ms)
     yield from books.move(new.account, charge, source="available", target="held")
+    yield from spending.spend(new.account, new.charge, new.budget_day, new.budget_month, now_ms)
     order = yield from ids.following("order")
     what = (new.account, new.service, new.type, new.link, new.fields, new.quantity, new.units, charge)
     rest = (new.units, new.refill, new.cancel, new.decision, now_ms, now_ms, new.fingerprint)
@@ -98,7 +107,7 @@ def send(  # noqa: PLR0917 - the columns of its row
     """An attempt *sending*, and the line of history that says so."""
     cost = None if offer.remote_cost is None else str(offer.remote_cost)
     where = (one.id, order, offer.panel, offer.remote_service, one.units, one.later, steps(offer.cost), cost)
-    yield _ATTEMPT, (*where, offer.panel, epoch, now_ms, now_ms + offer.settle_s * 1000)
+    yield _ATTEMPT, (*where, offer.panel, offer.panel, epoch, now_ms, now_ms + offer.settle_s * 1000)
     said = {"panel": offer.panel} | ({"left_out": dict(offer.left_out)} if offer.left_out else {})
     yield from events.append(order, one.id, "sending", json(said), now_ms, word)
 
@@ -106,7 +115,7 @@ def send(  # noqa: PLR0917 - the columns of its row
 def send_waiting(order: int, offer: Next, epoch: int, now_ms: int) -> Work[int]:
     """The next attempt of an order that waits, and that nobody wants canceled."""
     kept = yield from lives.of_order(order)
-    yield from meta.may_send(order, epoch)
+    yield from nodes.may_send(order, epoch)
     yield from wishes.still_wanted(order)
     attempt = yield from lives.next_attempt()
     word = Sent(following=attempt, panel=offer.panel, part=offer.part)
@@ -142,7 +151,7 @@ def settle(
     if isinstance(then, Next | Wait):
         then = yield from _still(kept, then)
     if isinstance(then, Next):
-        yield from meta.may_send(kept.order, epoch)
+        yield from nodes.may_send(kept.order, epoch)
         following = yield from lives.next_attempt()
     word = Settled(
         attempt=attempt,
@@ -178,17 +187,31 @@ def _still(kept: lives.Kept, then: Next | Wait) -> Work[Next | Wait | Fail]:
     return then if unwanted is None else Fail(why=wishes.UNWANTED)
 
 
-def recover(now_ms: int) -> Work[Recovery]:
-    """A new epoch; what the last one had *sending* is unknown."""
-    epoch = (yield from meta.number("epoch")) + 1
-    clean = (yield from meta.number("clean_stop")) == epoch - 1
+def recover(name: str, now_ms: int) -> Work[Recovery]:
+    """A node that is to be the only one: all others end here, and what they had *sending* is unknown."""
+    clean = yield from nodes.was_clean()
     last_ms = yield from events.latest_ms()
-    yield from meta.put("epoch", epoch)
-    rows = yield _OPEN, ()
+    for other in (yield from nodes.living()):
+        yield from nodes.end(other, now_ms, clean=False)
+    epoch = yield from nodes.join(name, now_ms)
+    rows = yield _ALL_OPEN, ()
+    yield from _unknown(rows, now_ms)
+    return Recovery(epoch=epoch, unknown=len(rows), clean=clean, last_ms=last_ms)
+
+
+def take_over(epoch: int, now_ms: int) -> Work[int | None]:
+    """End a node that is taken for dead; gives how many attempts it had *sending*, or None where it had ended."""
+    if not (yield from nodes.end(epoch, now_ms, clean=False)):
+        return None
+    rows = yield _OPEN_OF, (epoch,)
+    yield from _unknown(rows, now_ms)
+    return len(rows)
+
+
+def _unknown(rows: Sequence[Row], now_ms: int) -> Work[None]:
     for attempt, order in rows:
         yield _RECOVER, (attempt,)
         yield from events.append(order, attempt, "recovered", "{}", now_ms, Recovered(attempt=attempt))
-    return Recovery(epoch=epoch, unknown=len(rows), clean=clean, last_ms=last_ms)
 
 
 def give_back(order: int, back: Decimal, *, ends: bool, evidence: str, now_ms: int) -> Work[None]:

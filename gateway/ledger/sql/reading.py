@@ -32,7 +32,7 @@ _OF_ACCOUNT = (
 _ATTEMPTS = ATTEMPT + " FROM attempt AS a WHERE a.order_id = ? ORDER BY a.id"
 _ORDER_OF = "SELECT order_id FROM attempt WHERE id = ?"
 _ACCOUNT_OF = "SELECT a.name FROM orders AS o JOIN account AS a ON a.id = o.account WHERE o.id = ?"
-_BOUND = "SELECT order_id FROM attempt WHERE panel = ? AND remote_id = ?"
+BOUND: Final = "SELECT order_id FROM attempt WHERE panel = ? AND remote_id = ?"
 _STATUSES: Final = {status.value: status for status in OrderStatus}
 
 _OPEN_ORDERS = """
@@ -46,7 +46,7 @@ _OPEN_ORDERS = """
         GROUP BY a.panel
         UNION ALL
         SELECT panel, COUNT(*) AS number FROM attempt WHERE settled_ms IS NULL GROUP BY panel
-    ) AS both GROUP BY panel"""
+    ) AS counted GROUP BY panel"""
 
 
 def order(id: int) -> Work[Order | None]:
@@ -96,7 +96,7 @@ def order_of(attempt: int) -> Work[int | None]:
 
 
 def bound(panel: str, remote_id: str) -> Work[int | None]:
-    rows = yield _BOUND, (panel, remote_id)
+    rows = yield BOUND, (panel, remote_id)
     return rows[0][0] if rows else None
 
 

@@ -13,7 +13,7 @@ from providers.base import REFILL_ENDED, RefillStatus
 _REFILL: Final = "SELECT r.id, r.order_id, r.panel, r.remote_id, r.status, r.created_ms, r.checked_ms FROM refill AS r "
 
 _OPEN = _REFILL + "WHERE r.order_id = ? AND r.status IN ('Pending', 'In progress')"
-_BY_ID = _REFILL + "WHERE r.id = ?"
+_BY_ID = _REFILL + "WHERE r.id = ?" + LOCKED
 _OF_ACCOUNT = (  # the plus: found by id, not by account
     _REFILL + "JOIN orders AS o ON o.id = r.order_id WHERE +o.account = ? AND r.id IN " + AMONG
 )

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from gateway.ledger.records import LedgerError
-from gateway.ledger.sql import ids, meta, orders
+from gateway.ledger.sql import ids, learned, meta, nodes, orders
 from gateway.ledger.sql.work import Work
 
 JUMP: Final = 1_000_000
@@ -60,7 +60,7 @@ class Reopened(msgspec.Struct, frozen=True, kw_only=True):
 def given() -> Work[Given]:
     counters: dict[str, int] = dict((yield _COUNTERS, ()))
     [(attempt,)] = yield _LAST, ()
-    epoch = yield from meta.number("epoch")
+    epoch = yield from nodes.last()
     return Given(order=counters.get("order", 0), refill=counters.get("refill", 0), attempt=attempt, epoch=epoch)
 
 
@@ -77,9 +77,11 @@ def reopen(replaced: Given | None, now_ms: int) -> Work[Reopened]:
             raise LedgerError(f"{name}: no ids are left above {value} for what a restored ledger gives")
         yield _RAISE, (above, name)
     yield from meta.put("last_attempt", max(mine.attempt, 0 if replaced is None else replaced.attempt) + JUMP)
-    yield from meta.put("epoch", max(mine.epoch, 0 if replaced is None else replaced.epoch))
-    yield from meta.put("clean_stop", 0)
-    yield from orders.recover(now_ms)
+    if replaced is not None:
+        yield from nodes.reserve(max(mine.epoch, replaced.epoch), now_ms)
+    yield from orders.recover("restore", now_ms)
+    for panel in (yield from learned.everywhere()):
+        yield from learned.fold(panel.panel)
     yield _FORGET_READINGS, ()
     yield _FORGET_PANELS, ()
     yield _FORGET_FLOORS, (WHY,)

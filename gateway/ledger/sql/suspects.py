@@ -7,7 +7,7 @@ from typing import Final
 from gateway.ledger.records import Attempt, Suspicion
 from gateway.ledger.sql import events, learned
 from gateway.ledger.sql.reading import ATTEMPT, ATTEMPT_COLUMNS, read_attempt
-from gateway.ledger.sql.work import Work, json
+from gateway.ledger.sql.work import LOCKED, Work, json
 
 _UNKNOWN: Final = "a.settled_ms IS NULL AND a.state = 'unknown'"  # settled_ms, so that the index of open ones serves
 _UNKNOWN_ATTEMPTS = ATTEMPT + " FROM attempt AS a WHERE " + _UNKNOWN + " ORDER BY a.id LIMIT ?"
@@ -25,7 +25,9 @@ _LOOKED = (
     "UPDATE attempt SET looks = looks + 1, why = ?, next_ms = ? WHERE id = ? AND state IN ('unknown', 'untracked')"
 )
 _ORDER = "SELECT order_id, why FROM attempt WHERE id = ?"
-_TAKEN = "SELECT order_id, panel, taken FROM attempt WHERE id = ? AND state = 'untracked' AND taken IS NOT NULL"
+_TAKEN: Final = f"""
+    SELECT order_id, panel, taken FROM attempt
+    WHERE id = ? AND state = 'untracked' AND taken IS NOT NULL{LOCKED}"""  # noqa: S608 - a constant
 _GAVE_BACK = "UPDATE attempt SET taken = '0', why = 'the panel gave its money back' WHERE id = ?"
 _DUPLICATE = """
     UPDATE attempt SET duplicate_seen = 1

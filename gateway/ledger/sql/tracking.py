@@ -10,7 +10,7 @@ from gateway.ledger import life
 from gateway.ledger.delivery import Unclear
 from gateway.ledger.life import Life, Observed, PassedOn, Try
 from gateway.ledger.records import Due, Live, Next, Order, Wait, WrongState
-from gateway.ledger.sql import delivered, events, learned, lives, meta, orders, reading, waiting, wishes
+from gateway.ledger.sql import delivered, events, learned, lives, nodes, orders, reading, waiting, wishes
 from gateway.ledger.sql.work import AMONG, Row, Work, json, listed
 from gateway.routing.delivered import End
 from providers.base import FINISHED, OrderStatus, Status
@@ -110,7 +110,7 @@ def pass_on(  # noqa: PLR0917 - what the ledger adds to its caller's
     attempt: int, told: Status, then: Next | Wait, epoch: int, next_ms: int | None, now_ms: int
 ) -> Work[int | None]:
     kept = yield from lives.of_attempt(attempt)
-    yield from meta.may_send(kept.order, epoch)
+    yield from nodes.may_send(kept.order, epoch)
     yield from wishes.still_wanted(kept.order)
     if isinstance(then, Wait):
         next_attempt, word = None, PassedOn(attempt=attempt, status=told, following=None)

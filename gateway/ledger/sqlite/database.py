@@ -2,13 +2,13 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.ledger.records import LedgerBusy, LedgerError, LedgerUnusable
-from gateway.ledger.sql.work import T, Work
+from gateway.ledger.sql.work import P, T, Work
 from gateway.ledger.sqlite import groups, schema
 from gateway.ledger.sqlite.connection import busy, connect
 from gateway.ledger.sqlite.lane import Lane, Outcome
@@ -41,11 +41,11 @@ class SQLite:
                 await lane.close()
         await asyncio.to_thread(self._disconnect)
 
-    def read(self, work: Work[T]) -> asyncio.Future[T]:
-        return _open(self._readers).submit(work)
+    def read(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
+        return _open(self._readers).submit(work(*given, **named))
 
-    def write(self, work: Work[T]) -> asyncio.Future[T]:
-        return _open(self._writer).submit(work)
+    def write(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
+        return _open(self._writer).submit(work(*given, **named))
 
     def _commit(self, db: sqlite3.Connection, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
         """Write, unless the file is gone or another stands in its place: what is written then would go with it."""

@@ -4,15 +4,13 @@ An older program refuses a ledger that a newer one migrated, and every program o
 knows. It is one transaction that takes the write lock first: of two processes that open a new file, one waits.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 
-import msgspec
-
 from gateway.ledger.records import LedgerUnusable
+from gateway.ledger.sql import migrations as files
+from gateway.ledger.sql.migrations import Migration
 
 _APPLIED = """
     CREATE TABLE IF NOT EXISTS schema (
@@ -21,22 +19,9 @@ _APPLIED = """
 _TABLES = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"
 
 
-class Migration(msgspec.Struct, frozen=True):
-    version: int
-    name: str
-    text: str
-
-    def checksum(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-
 def migrations() -> Sequence[Migration]:
-    """Those this program knows, oldest first: 0001_ledger.sql is version 1, and so on."""
-    folder = resources.files("gateway.ledger.sqlite") / "migrations"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return tuple(
-        Migration(int(file.name[:4]), file.name.removesuffix(".sql"), file.read_text("utf-8")) for file in files
-    )
+    """Those this program knows, oldest first."""
+    return files.known("gateway.ledger.sqlite")
 
 
 def migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration], now_ms: int) -> None:
@@ -56,7 +41,7 @@ def _migrate(db: sqlite3.Connection, path: Path, known: Sequence[Migration], now
     db.execute("BEGIN IMMEDIATE")
     try:
         applied = _applied(db, path)
-        _compare(path, applied, known)
+        files.compare(str(path), applied, known)
         for migration in known:
             if migration.version not in applied:
                 for statement in statements(migration.text):
@@ -91,14 +76,3 @@ def _applied(db: sqlite3.Connection, path: Path) -> Mapping[int, str]:
         raise LedgerUnusable(f"{path}: a database of something else; tables: {', '.join(sorted(tables))}")
     db.execute(_APPLIED)
     return dict(db.execute("SELECT version, checksum FROM schema").fetchall())
-
-
-def _compare(path: Path, applied: Mapping[int, str], known: Sequence[Migration]) -> None:
-    newest = known[-1].version
-    if applied and max(applied) > newest:
-        raise LedgerUnusable(
-            f"{path}: its schema is version {max(applied)}, this program knows {newest}; run the newer program"
-        )
-    for migration in known:
-        if applied.get(migration.version, migration.checksum()) != migration.checksum():
-            raise LedgerUnusable(f"{path}: migration {migration.name} is not the one that was applied to it")

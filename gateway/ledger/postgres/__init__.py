@@ -1,0 +1,1 @@
+"""The ledger in PostgreSQL: for many processes that sell, on one machine or many."""

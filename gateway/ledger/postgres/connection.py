@@ -1,0 +1,94 @@
+"""One connection to the server, and what its errors mean for the ledger."""
+
+import asyncio
+from typing import Any, Final
+
+import asyncpg
+
+from gateway.ledger.records import LedgerBusy, LedgerError, LedgerUnusable
+
+CONNECT_S: Final = 3.0
+STATEMENT_S: Final = 30.0
+"""No statement runs longer, audits apart."""
+
+IDLE_S: Final = 3.0
+"""A transaction whose client says nothing for so long is ended by the server: a paused node holds nobody up."""
+
+_SETTINGS: Final = {
+    "application_name": "panelmux",
+    "synchronous_commit": "on",
+    "idle_in_transaction_session_timeout": str(int(IDLE_S * 1000)),
+    "lock_timeout": "5000",
+    "statement_timeout": str(int(STATEMENT_S * 1000)),
+    "jit": "off",
+    "tcp_user_timeout": "10000",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+_CROSSED: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+_PASSING: Final = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.PostgresIOError,
+    asyncpg.QueryCanceledError,
+    asyncpg.TooManyConnectionsError,
+    ConnectionError,
+    OSError,
+    TimeoutError,
+    asyncio.TimeoutError,
+)
+_MINE: Final = (asyncpg.ClientConfigurationError, asyncpg.InvalidAuthorizationSpecificationError)
+_NOT_THERE: Final = (asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError)
+
+
+async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection; what it commits is on disk before it is answered.
+
+    Raises:
+        LedgerUnusable: the URL, the name, the password or the database is wrong.
+        Other errors: see `passing`.
+    """
+    try:
+        return await asyncpg.connect(
+            url,
+            timeout=CONNECT_S,
+            statement_cache_size=512,
+            max_cached_statement_lifetime=0,
+            server_settings=_SETTINGS,
+        )
+    except (*_MINE, *_NOT_THERE, ValueError) as wrong:
+        raise LedgerUnusable(f"ledger: {wrong}") from wrong
+
+
+def crossed(error: BaseException) -> bool:
+    """Whether another transaction was in the way: the same work may be done at once, anew."""
+    return isinstance(error, _CROSSED)
+
+
+def passing(error: BaseException) -> bool:
+    """Whether the server, or the way to it, is at fault, and the same work may well be done later."""
+    return isinstance(error, (*_CROSSED, *_PASSING))
+
+
+def told(error: Exception) -> Exception:
+    """An error as who asked is told it."""
+    if passing(error):
+        busy: LedgerError = LedgerBusy(f"ledger: {error or type(error).__name__}")
+    elif isinstance(error, (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)):
+        busy = LedgerError(f"ledger: refused by its own rules: {error}")
+    else:
+        return error
+    busy.__cause__ = error
+    return busy
+
+
+async def rows(connection: Any, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in await connection.fetch(statement, *values)]

@@ -1,0 +1,180 @@
+"""PostgreSQL as the ledger's database: a few connections, each of which takes work as it becomes free."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+
+from gateway.ledger.postgres import schema, transactions
+from gateway.ledger.postgres.connection import connect, crossed, passing, told
+from gateway.ledger.postgres.transactions import MORE, Undecided
+from gateway.ledger.records import LedgerBusy
+from gateway.ledger.sql.work import P, T, Work
+
+_log = structlog.get_logger()
+
+WRITERS: Final = 8
+READERS: Final = 4
+PATIENCE_S: Final = 8.0
+"""How long a work waits for a server that is away, before the ledger is busy."""
+
+_FIRST_PAUSE_S: Final = 0.02  # before a connection is tried anew; doubling
+_PAUSE_S: Final = 0.5
+_CROSSED_MOST: Final = 20  # times that a work is begun anew because others were in its way
+
+Made = Callable[[], Work[Any]]
+
+
+class Postgres:
+    """The database at `url`."""
+
+    def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
+        self._url = url
+        self._patience_s = patience_s
+        self._writers: Lane | None = None
+        self._readers: Lane | None = None
+
+    async def open(self, now_ms: int) -> None:
+        try:
+            connection = await connect(self._url)
+        except Exception as error:
+            raise told(error) from error
+        try:
+            await schema.migrate(connection, schema.migrations(), now_ms)
+        except Exception as error:
+            raise told(error) from error
+        finally:
+            connection.terminate()
+        self._writers = Lane("ledger-write", self._url, _Writer(), WRITERS, self._patience_s)
+        self._readers = Lane("ledger-read", self._url, _Reader(), READERS, self._patience_s)
+
+    async def close(self) -> None:
+        """Do what was submitted, and let go. Closing twice is closing once."""
+        for lane in (self._writers, self._readers):
+            if lane is not None:
+                await lane.close()
+
+    def read(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
+        return _open(self._readers).submit(lambda: work(*given, **named), work)
+
+    def write(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
+        return _open(self._writers).submit(lambda: work(*given, **named), work)
+
+
+class _Writer:
+    async def run(self, connection: Any, make: Made, _kind: object) -> Any:
+        return await transactions.write(connection, make())
+
+
+class _Reader:
+    """Most reads are one statement, and need no transaction around it; which are, is learned by doing."""
+
+    def __init__(self) -> None:
+        self._many: set[object] = set()
+
+    async def run(self, connection: Any, make: Made, kind: object) -> Any:
+        if kind not in self._many:
+            answer = await transactions.read_one(connection, make())
+            if answer is not MORE:
+                return answer
+            self._many.add(kind)
+        return await transactions.read(connection, make())
+
+
+class _Job:
+    def __init__(self, make: Made, kind: object, future: asyncio.Future[Any], until: float) -> None:
+        self.make = make
+        self.kind = kind
+        self.future = future
+        self.until = until
+        self.undecided: Undecided | None = None
+
+    def answer(self, value: object) -> None:
+        if not self.future.done():
+            self.future.set_result(value)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+class Lane:
+    """So many connections, and the works that wait for one. What was submitted is done, whoever waits for it or not."""
+
+    def __init__(self, name: str, url: str, runner: _Writer | _Reader, connections: int, patience_s: float) -> None:
+        self._url = url
+        self._runner = runner
+        self._patience_s = patience_s
+        self._jobs: deque[_Job] = deque()
+        self._wake = asyncio.Semaphore(0)
+        self._closed = False
+        self._loop = asyncio.get_running_loop()
+        self._tasks = [asyncio.create_task(self._serve(), name=f"{name}-{number}") for number in range(connections)]
+
+    def submit(self, make: Made, kind: object) -> asyncio.Future[Any]:
+        if self._closed:
+            raise LedgerBusy("ledger: it is closed")
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._jobs.append(_Job(make, kind, future, self._loop.time() + self._patience_s))
+        self._wake.release()
+        return future
+
+    async def close(self) -> None:
+        self._closed = True
+        for _ in self._tasks:
+            self._wake.release()
+        await asyncio.gather(*self._tasks)
+
+    async def _serve(self) -> None:
+        """Do one job after the other, on a connection that is made when it is needed, and anew when it broke."""
+        connection: Any = None
+        while True:
+            await self._wake.acquire()
+            if not self._jobs:
+                break
+            job = self._jobs.popleft()
+            connection = await self._done(job, connection)
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await connection.close(timeout=1)
+
+    async def _done(self, job: _Job, connection: Any) -> Any:
+        """Do a job, as often as it takes; gives the connection to go on with."""
+        pause_s, times = _FIRST_PAUSE_S, 0
+        while True:
+            try:
+                if connection is None or connection.is_closed():
+                    connection = None
+                    connection = await connect(self._url)
+                job.answer(await self._run(job, connection))
+                return connection
+            except Undecided as undecided:
+                job.undecided = undecided
+                _log.warning("ledger", outcome="undecided", why=str(undecided.__cause__))
+            except Exception as error:  # noqa: BLE001 - whatever a work raises is its caller's, and the lane lives on
+                times += 1
+                if crossed(error) and times < _CROSSED_MOST:
+                    continue
+                lost = passing(error) and (connection is None or connection.is_closed())
+                if not lost or self._loop.time() + pause_s > job.until or self._closed:
+                    job.fail(told(error))
+                    return connection
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, _PAUSE_S)
+
+    async def _run(self, job: _Job, connection: Any) -> Any:
+        if job.undecided is not None:
+            undecided = job.undecided
+            if await transactions.committed(connection, undecided):
+                return undecided.answer
+            job.undecided = None
+        return await self._runner.run(connection, job.make, job.kind)
+
+
+def _open(lane: Lane | None) -> Lane:
+    if lane is None:
+        raise LedgerBusy("ledger: it is not open")
+    return lane

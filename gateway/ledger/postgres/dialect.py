@@ -1,0 +1,42 @@
+"""What PostgreSQL says otherwise: each statement of `gateway.ledger.sql` as it is asked here."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from gateway.ledger.sql import events, ids, lives, nodes, reading
+from gateway.ledger.sql.work import ALONE, AMONG, AMONG_TEXTS, FREE, LOCKED
+
+_INSTEAD: Final[Mapping[str, str]] = {
+    # Sequences, which no transaction waits for; begun by the first migration.
+    ids.BEGIN: "SELECT ?::TEXT, ?::BIGINT",
+    ids.NEXT: "SELECT next_id(?::BIGINT, ?::TEXT, most) FROM (SELECT ?::BIGINT AS gap, ?::BIGINT AS most) AS given",
+    lives.LAST: "SELECT nextval('attempt_ids') - 1",
+    ALONE: "SELECT pg_advisory_xact_lock(hashtextextended(?::TEXT, 7225))",
+    nodes.MINE: "SELECT * FROM node_mine(?::BIGINT)",
+    nodes.END: "SELECT * FROM node_end(?::BIGINT, ?::INTEGER, ?::BIGINT)",
+    reading.BOUND: "SELECT order_id FROM remote WHERE panel = ? AND remote_id = ?",
+}
+
+_SPELLED: Final[Mapping[str, str]] = {
+    AMONG: "(SELECT value::BIGINT FROM json_array_elements_text(?::JSON) AS value)",
+    AMONG_TEXTS: "(SELECT json_array_elements_text(?::JSON))",
+    LOCKED: " FOR UPDATE",
+    FREE: " FOR UPDATE SKIP LOCKED",
+}
+
+TELLING: Final = frozenset({events.APPEND})
+"""Statements without an answer, which here give the id of their transaction: whether it was committed can be asked."""
+
+
+@cache
+def spoken(statement: str, *, reads: bool = False) -> str:
+    """A statement as PostgreSQL takes it; in a transaction that `reads`, nothing is locked."""
+    if reads:
+        statement = statement.replace(LOCKED, "").replace(FREE, "")
+    text = _INSTEAD.get(statement, statement)
+    for spelled, here in _SPELLED.items():
+        text = text.replace(spelled, here)
+    pieces = text.split("?")
+    numbered = pieces[0] + "".join(f"${number}{piece}" for number, piece in enumerate(pieces[1:], start=1))
+    return numbered + " RETURNING pg_current_xact_id()::TEXT" if statement in TELLING else numbered

@@ -1,0 +1,107 @@
+"""Who sells from the ledger. Each process that does is a node, and has an epoch, higher than any before it.
+
+A node that was paused, or cut off, while others took it for dead finds that its epoch has ended, in the same
+transaction in which it would have written its next intent. Nobody's clock is compared with another's: a node beats,
+and who sees no beat for a while ends its epoch.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.ledger.records import Fenced, WrongState
+from gateway.ledger.reports import Node
+from gateway.ledger.sql import meta
+from gateway.ledger.sql.work import ALONE, Work
+
+MINE: Final = "SELECT ended_ms FROM node WHERE epoch = ?"
+"""Whether the epoch has ended; it does not end before the transaction does that asked."""
+
+END: Final = "UPDATE node SET ended_ms = ?, clean = ? WHERE epoch = ? AND ended_ms IS NULL RETURNING epoch"
+"""End an epoch; what its node was writing comes before, and the node writes nothing after."""
+
+_LAST = "SELECT COALESCE(MAX(epoch), 0) FROM node"
+_JOIN = "INSERT INTO node (epoch, name, started_ms) VALUES (?, ?, ?)"
+_FORGET = "DELETE FROM node WHERE ended_ms < ? AND epoch < ?"
+_KEPT_MS: Final = 7 * 86_400_000
+_LIVING = "SELECT epoch FROM node WHERE ended_ms IS NULL ORDER BY epoch"
+_BEAT = "UPDATE node SET beat = beat + 1 WHERE epoch = ? AND ended_ms IS NULL RETURNING beat"
+_SEEN = """
+    SELECT epoch, name, beat, started_ms, ended_ms FROM node WHERE ended_ms IS NULL
+    UNION ALL SELECT epoch, name, beat, started_ms, ended_ms FROM node WHERE ended_ms >= ? AND clean = 0
+    ORDER BY 1"""
+_CLEAN = "SELECT clean FROM node ORDER BY epoch DESC LIMIT 1"
+_RESERVE = """
+    INSERT INTO node (epoch, name, started_ms, ended_ms, clean) VALUES (?, '', ?, ?, 0)
+    ON CONFLICT (epoch) DO NOTHING"""
+
+
+def last() -> Work[int]:
+    """The highest epoch so far; 0 = none."""
+    [(epoch,)] = yield _LAST, ()
+    return int(epoch)
+
+
+def join(name: str, now_ms: int) -> Work[int]:
+    """A new epoch."""
+    yield ALONE, ("node",)
+    epoch = (yield from last()) + 1
+    yield _FORGET, (now_ms - _KEPT_MS, epoch - 1)
+    yield _JOIN, (epoch, name, now_ms)
+    return epoch
+
+
+def living() -> Work[Sequence[int]]:
+    rows = yield _LIVING, ()
+    return tuple(epoch for (epoch,) in rows)
+
+
+def end(epoch: int, now_ms: int, *, clean: bool) -> Work[bool]:
+    """Whether it had not ended yet."""
+    return bool((yield END, (now_ms, int(clean), epoch)))
+
+
+def was_clean() -> Work[bool]:
+    """Whether the youngest node stopped in good order; so it is where there never was one."""
+    rows = yield _CLEAN, ()
+    return not rows or bool(rows[0][0])
+
+
+def reserve(epoch: int, now_ms: int) -> Work[None]:
+    """Never give an epoch again that was given elsewhere."""
+    yield _RESERVE, (epoch, now_ms, now_ms)
+
+
+def beat(epoch: int, since_ms: int) -> Work[Sequence[Node]]:
+    """Say that this node lives; gives all that do, and those ended by others since then. Fenced if it is among them."""
+    if not (yield _BEAT, (epoch,)):
+        raise _fenced(epoch)
+    rows = yield _SEEN, (since_ms,)
+    return tuple(
+        Node(epoch=epoch, name=name, beat=beat, started_ms=started_ms, ended_ms=ended_ms)
+        for epoch, name, beat, started_ms, ended_ms in rows
+    )
+
+
+def mine(epoch: int) -> Work[None]:
+    """Nothing, as long as this node may sell; else Fenced. One that never joined may as long as no other has."""
+    rows = yield MINE, (epoch,)
+    if rows and rows[0][0] is None:
+        return
+    if rows or epoch or (yield from last()):
+        raise _fenced(epoch)
+
+
+def may_send(order: int, epoch: int) -> Work[None]:
+    """Nothing, if this node may send an order that it did not just write.
+
+    Raises:
+        Fenced: it was taken for dead.
+        WrongState: the order came out of a backup: where it went since then, only people can know.
+    """
+    yield from mine(epoch)
+    if order <= (yield from meta.number("restored_order")):
+        raise WrongState(f"order {order}: it comes out of a restored backup, and what became of it since is not known")
+
+
+def _fenced(epoch: int) -> Fenced:
+    return Fenced(f"ledger: others sell from it, and epoch {epoch} has ended: this process sends nothing more under it")

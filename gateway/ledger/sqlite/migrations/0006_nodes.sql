@@ -1,0 +1,31 @@
+-- Who sells from the ledger: one row a process that does, or did. `beat` counts its signs of life; `clean`: it stopped
+-- in good order.
+CREATE TABLE node (
+    epoch INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    beat INTEGER NOT NULL DEFAULT 0,
+    started_ms INTEGER NOT NULL,
+    ended_ms INTEGER,
+    clean INTEGER NOT NULL DEFAULT 0 CHECK (clean = 0 OR clean = 1)
+) STRICT;
+CREATE INDEX node_living ON node (epoch) WHERE ended_ms IS NULL;
+CREATE INDEX node_ended ON node (ended_ms);
+INSERT INTO node (epoch, name, started_ms, clean)
+SELECT CAST(value AS INTEGER), 'before nodes', 0,
+       value = COALESCE((SELECT c.value FROM meta AS c WHERE c.name = 'clean_stop'), '')
+FROM meta WHERE name = 'epoch';
+DELETE FROM meta WHERE name = 'epoch' OR name = 'clean_stop';
+UPDATE node SET ended_ms = 0 WHERE clean = 1;
+
+-- What orders taught of a panel and its row does not have yet: so that many are settled at once, and none waits for it.
+-- `taken` is what it took, in its currency; `orders` how many more; `number` its id for one; `rises` whether that id
+-- came at once and above the one before it: 1 it did, 0 it did not, NULL it tells nothing.
+CREATE TABLE learning (
+    id INTEGER PRIMARY KEY,
+    panel TEXT NOT NULL,
+    taken TEXT NOT NULL,
+    orders INTEGER NOT NULL,
+    number INTEGER,
+    rises INTEGER CHECK (rises = 0 OR rises = 1)
+) STRICT;
+CREATE INDEX learning_panel ON learning (panel, number);

@@ -7,14 +7,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import asyncpg
 
-import gateway.ledger
 from tests.servers import PostgreSQL
-
-_TEMPLATE: Final = "template_ledger"
 
 
 @cache
@@ -26,28 +22,15 @@ def server() -> PostgreSQL:
 
 
 def postgres(_folder: Path) -> str:
-    """The URL of an empty ledger: a copy of one that was opened once."""
-    _made()
+    """The URL of an empty ledger: a schema of its own."""
     name = f"ledger_{secrets.token_hex(8)}"
-    _ask(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
-    return server().url(name)
+    _ask(f"CREATE SCHEMA {name}")
+    return f"{server().url()}&search_path={name}"
 
 
 def drop(url: str) -> None:
     if url.startswith("postgresql:"):
-        _ask(f"DROP DATABASE {urlsplit(url).path.removeprefix('/')} WITH (FORCE)")
-
-
-@cache
-def _made() -> None:
-    _ask(f"CREATE DATABASE {_TEMPLATE}")
-
-    async def opened() -> None:
-        ledger = gateway.ledger.ledger(server().url(_TEMPLATE))
-        await ledger.open()
-        await ledger.close()
-
-    asyncio.run(opened())
+        _ask(f"DROP SCHEMA {url.rpartition('=')[2]} CASCADE")
 
 
 def _ask(statement: str) -> None:

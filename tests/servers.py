@@ -96,7 +96,7 @@ def _valkey_binary() -> Path:
 
 
 class PostgreSQL:
-    """A server of its own, on a Unix socket. It can be killed, paused and started again; `fsync` is for tests of that."""
+    """A server of its own, on a Unix socket. It can be killed and started again; `fsync` is for tests of that."""
 
     def __init__(self, *, fsync: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))

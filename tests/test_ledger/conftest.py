@@ -10,6 +10,7 @@ from gateway.ledger.protocol import Ledger
 from tests.databases import LEDGERS, drop
 from tests.test_ledger.samples import Clock
 
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -28,7 +28,7 @@ from gateway.ledger.records import (
 )
 from gateway.money import amount, steps
 from providers.base import OrderStatus
-from tests.test_ledger.conftest import LEDGERS
+from tests.databases import LEDGERS
 from tests.test_ledger.samples import Clock, placement, sent, told
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of random name is made in it; nothing here asks what outlives a power cut
@@ -407,5 +407,5 @@ def test_any_order_of_calls_leaves_what_the_model_has(kind: str) -> None:
         def __init__(self) -> None:
             super().__init__(kind)
 
-    few = settings(max_examples=200, stateful_step_count=30, deadline=None, database=None)
+    few = settings(max_examples=200 if kind == "sqlite" else 60, stateful_step_count=30, deadline=None, database=None)
     run_state_machine_as_test(Here, settings=few)

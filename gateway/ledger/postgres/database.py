@@ -102,44 +102,53 @@ class _Job:
 
 
 class Lane:
-    """So many connections, and the works that wait for one. What was submitted is done, whoever waits for it or not."""
+    """At most so many connections, made as they are needed, and the works that wait for one.
 
-    def __init__(self, name: str, url: str, runner: _Writer | _Reader, connections: int, patience_s: float) -> None:
+    What was submitted is done, whoever waits for it or not. The connection that was used last is used first.
+    """
+
+    def __init__(self, name: str, url: str, runner: _Writer | _Reader, most: int, patience_s: float) -> None:
+        self._name = name
         self._url = url
         self._runner = runner
+        self._most = most
         self._patience_s = patience_s
-        self._jobs: deque[_Job] = deque()
-        self._wake = asyncio.Semaphore(0)
+        self._waiting: deque[_Job] = deque()
+        self._idle: list[Any] = []
+        self._working: set[asyncio.Task[None]] = set()
+        self._serving = 0  # of these, those that have not ended
         self._closed = False
         self._loop = asyncio.get_running_loop()
-        self._tasks = [asyncio.create_task(self._serve(), name=f"{name}-{number}") for number in range(connections)]
 
     def submit(self, make: Made, kind: object) -> asyncio.Future[Any]:
         if self._closed:
             raise LedgerBusy("ledger: it is closed")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._jobs.append(_Job(make, kind, future, self._loop.time() + self._patience_s))
-        self._wake.release()
+        self._waiting.append(_Job(make, kind, future, self._loop.time() + self._patience_s))
+        if self._serving < self._most:
+            self._serving += 1
+            task = self._loop.create_task(self._serve(), name=self._name)
+            self._working.add(task)
+            task.add_done_callback(self._working.discard)
         return future
 
     async def close(self) -> None:
         self._closed = True
-        for _ in self._tasks:
-            self._wake.release()
-        await asyncio.gather(*self._tasks)
-
-    async def _serve(self) -> None:
-        """Do one job after the other, on a connection that is made when it is needed, and anew when it broke."""
-        connection: Any = None
-        while True:
-            await self._wake.acquire()
-            if not self._jobs:
-                break
-            job = self._jobs.popleft()
-            connection = await self._done(job, connection)
-        if connection is not None:
+        while self._working:
+            await asyncio.wait(self._working)
+        for connection in self._idle:
             with contextlib.suppress(Exception):
                 await connection.close(timeout=1)
+        self._idle.clear()
+
+    async def _serve(self) -> None:
+        """Do what waits, one after the other."""
+        connection = self._idle.pop() if self._idle else None
+        while self._waiting:
+            connection = await self._done(self._waiting.popleft(), connection)
+        if connection is not None and not connection.is_closed():
+            self._idle.append(connection)
+        self._serving -= 1
 
     async def _done(self, job: _Job, connection: Any) -> Any:
         """Do a job, as often as it takes; gives the connection to go on with."""

@@ -23,15 +23,17 @@ from gateway.ledger.lock import Lock
 from gateway.ledger.records import LedgerError
 from gateway.ledger.spill import Spill
 from gateway.metrics import Metrics
+from gateway.nodes import Alone, Nodes
 from gateway.orders import Orders
-from gateway.placing import Placing, recovered
+from gateway.placing import Placing, recovered, unspilled
 from gateway.reconcile import Reconcile
 from gateway.rules.model import Rules
-from gateway.settings import Settings, beside_ledger
+from gateway.settings import Settings, is_postgres, node_name, spill_path
 
 _log = structlog.get_logger()
 
 _COUNTED: Final = 10_000  # unknown attempts that are counted; nobody has more
+_STRAYS_S: Final = 30.0
 _READY_S: Final = 2.0  # a ledger that cannot be written for so long is not ready
 
 
@@ -79,15 +81,17 @@ class Gateway:
         self.accounts = Accounts(self.ledger, pepper(settings))
         self.admission = Admission(rules.accounts)
         self.metrics = Metrics()
-        self._lock = Lock(settings.ledger)
-        self._spill = Spill(beside_ledger(settings.ledger, ".spill"))
+        self._spill = Spill(spill_path(settings))
+        self._lock = None if is_postgres(settings.ledger) else Lock(settings.ledger)
+        self.nodes = self._node()
+        self._strays_due = 0.0
         self.placing = Placing(
             self.ledger,
             self.catalog,
             self.metrics,
             spill=self._spill,
             send_s=settings.send_s,
-            may_send=self._may_send,
+            may_send=self.nodes.may_send,
         )
         self.orders = Orders(
             self.ledger,
@@ -96,6 +100,7 @@ class Gateway:
             self.metrics,
             sync_wait_s=settings.sync_wait_s,
             placing_s=settings.placing_s,
+            others=self._lock is None,
         )
         self.reconcile = Reconcile(
             self.ledger,
@@ -104,6 +109,7 @@ class Gateway:
             self.metrics,
             status_s=settings.status_s,
             anchor_s=settings.anchor_s,
+            leads=self.nodes.leads,
         )
         self._gone: list[panels.Panel] = []
         self.draining = False
@@ -118,18 +124,24 @@ class Gateway:
         )
         self._opened = contextlib.AsyncExitStack()
 
+    def _node(self) -> Nodes | Alone:
+        if self._lock is not None:
+            return Alone(self.ledger, self._lock)
+        return Nodes(self.ledger, node_name(self.settings), beaten=self._beaten)
+
     async def __aenter__(self) -> Self:
         """Open everything in order; what fails on the way closes what was opened before it."""
         async with contextlib.AsyncExitStack() as opened:
-            self._lock.take()
-            opened.callback(self._lock.give_back)
+            if self._lock is not None:
+                self._lock.take()
+                opened.callback(self._lock.give_back)
             opened.push_async_callback(self.ledger.close)
             await self.ledger.open()
             await self.ledger.bind_currency(self.rules.currency)
             await self.accounts.bind()
             await asyncio.to_thread(self._spill.open)
             opened.callback(self._spill.close)
-            await self.orders.recall(await recovered(self.ledger, self._spill))
+            await self._join(opened)
             await self.shared.open()
             opened.push_async_callback(self.shared.close)
             opened.push_async_callback(self._close_panels)
@@ -140,6 +152,37 @@ class Gateway:
             opened.push_async_callback(self._drain)
             self._opened = opened.pop_all()
         return self
+
+    async def _join(self, opened: contextlib.AsyncExitStack) -> None:
+        """Sell from now on: alone, or beside other nodes."""
+        if isinstance(self.nodes, Alone):
+            recovery = await recovered(self.ledger, self._spill, node_name(self.settings))
+            await self.orders.recall(recovery)
+            return
+        await unspilled(self.ledger, self._spill)
+        await self.ledger.make_room()
+        await self.nodes.join()
+        beating = asyncio.create_task(self.nodes.follow(), name="beats")
+
+        async def stop() -> None:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+        opened.push_async_callback(stop)
+
+    async def _beaten(self) -> None:
+        """What a node does beside beating, now and then."""
+        await self.orders.share()
+        now = time.monotonic()
+        if now < self._strays_due:
+            return
+        self._strays_due = now + _STRAYS_S
+        strays = await self.ledger.strays(self.placing.attempts, older_ms=int(_STRAYS_S * 1000))
+        if strays:
+            then = "written, and never heard of; none is sent; panelmux order list --unknown"
+            _log.error("strays", unknown=strays, then=then)
+        if self.nodes.leads():
+            await self.ledger.make_room()
 
     async def renew(self, rules: Rules) -> None:
         """Go on with other rules, whole or not at all: what is being bought goes on, what is sold changes at once.
@@ -179,11 +222,8 @@ class Gateway:
             _log.warning("stop", unknown=late, then="panelmux order list --unknown")
             return
         with contextlib.suppress(LedgerError):
-            await self.ledger.stopped()
-
-    def _may_send(self) -> str | None:
-        """Why nothing may be sent any more: another process has taken the ledger."""
-        return None if self._lock.held() else "another process sells from this ledger now"
+            await self.orders.share()
+            await self.nodes.leave()
 
     async def _healthz(self, _request: Request) -> Response:
         return Response(b'{"status":"ok"}', media_type="application/json")

@@ -1,6 +1,7 @@
 """The environment as one struct. Rules say what is sold and bought; settings say where this process lives."""
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 import msgspec
 
 PREFIX = "PANELMUX_"
+_WORKERS: Final = 64
 _SQLITE: Final = "sqlite:///"
 
 
@@ -20,11 +22,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     Attributes:
         rules: path of the rules file.
-        ledger: sqlite:///relative.db or sqlite:////absolute.db.
+        ledger: sqlite:///relative.db, sqlite:////absolute.db, or postgresql://user@host/database.
         redis: redis://… of a Redis or Valkey; absent = kept in process.
         host, port: where the gateway listens.
-        workers: processes that sell; more than one needs a ledger that takes several writers.
-        pepper: secret that keys are hashed with; absent = made once, in a file beside the ledger.
+        workers: processes that sell; more than one needs a ledger in PostgreSQL.
+        node: what people know this process by; absent = its machine and port. No two that run may have the same.
+        state: a folder of this machine, for what the ledger in PostgreSQL cannot take at the moment.
+        pepper: secret that keys are hashed with; absent = made once, in a file beside a ledger in SQLite.
         sync_wait_s: how long an `add` waits for a panel's answer before the customer is given the order id, seconds.
         send_s: an order that is not on its way so long after it was written is not sent, seconds.
         placing_s: one deadline for all routes of an order, seconds from its acceptance.
@@ -40,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
+    node: str = ""
+    state: str = "."
     pepper: str | None = None
     sync_wait_s: float = 6.0
     send_s: float = 15.0
@@ -54,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __repr__(self) -> str:
         """Without the pepper, and without a password that the URL of Redis may hold."""
         redis = None if self.redis is None else _shown(self.redis)
-        return f"Settings(rules={self.rules!r}, ledger={self.ledger!r}, redis={redis!r}, port={self.port})"
+        return f"Settings(rules={self.rules!r}, ledger={shown(self.ledger)!r}, redis={redis!r}, port={self.port})"
 
     def __post_init__(self) -> None:
         try:
@@ -66,8 +72,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise SettingError(f'PANELMUX_REDIS: "{_shown(self.redis)}" is not redis://, rediss:// or unix://')
         if not 0 <= self.port <= 65535:
             raise SettingError(f"PANELMUX_PORT: {self.port} is not a port")
-        if self.workers != 1:
+        if not 1 <= self.workers <= _WORKERS:
+            raise SettingError(f"PANELMUX_WORKERS: {self.workers} is not a number from 1 to {_WORKERS}")
+        if self.workers != 1 and not is_postgres(self.ledger):
             raise SettingError(f"PANELMUX_WORKERS: {self.workers}: a SQLite ledger takes one process that sells")
+        if is_postgres(self.ledger) and not self.pepper:
+            raise SettingError("PANELMUX_PEPPER: a ledger in PostgreSQL needs one, the same on every node")
         if self.log not in {"console", "json"}:
             raise SettingError(f'PANELMUX_LOG: "{self.log}" is not console or json')
         for name in (
@@ -99,6 +109,24 @@ def sqlite_path(url: str) -> Path:
     if path in {url, "", ":memory:"}:
         raise ValueError(f'"{url}" is not sqlite:///PATH')
     return Path(path)
+
+
+def shown(url: str) -> str:
+    """A ledger's URL without a password."""
+    return url.partition("://")[0] + "://" + _shown(url) if "@" in url else url
+
+
+def spill_path(settings: Settings) -> Path:
+    """Where ids are kept that the ledger cannot take at the moment: no two processes have the same."""
+    if not is_postgres(settings.ledger):
+        return beside_ledger(settings.ledger, ".spill")
+    name = "".join(c if c.isalnum() or c in ".-" else "-" for c in node_name(settings))
+    return Path(settings.state).resolve() / f"panelmux-{name}.spill"
+
+
+def node_name(settings: Settings) -> str:
+    """What people know this process by."""
+    return settings.node or f"{socket.gethostname()}:{settings.port}"
 
 
 def beside_ledger(url: str, suffix: str) -> Path:

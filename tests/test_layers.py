@@ -14,7 +14,7 @@ LAYERS: list[set[str]] = [
     {"gateway.server", "gateway.reloading"},
     {"gateway.app"},
     {"gateway.api_v2"},
-    {"gateway.orders", "gateway.reconcile"},
+    {"gateway.orders", "gateway.reconcile", "gateway.nodes"},
     {"gateway.placing"},
     {"gateway.evidence"},
     {"gateway.catalog", "gateway.accounts", "gateway.admission"},

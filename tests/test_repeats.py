@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import BadForm, RequestIdTaken
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Recent
+from gateway.ledger.repeated import Recent
 from gateway.ledger.sql.ledger import SQLLedger
 from gateway.orders import repeats
 from gateway.orders.repeats import Repeats, request

@@ -18,12 +18,12 @@ from gateway.ledger.records import (
     Order,
     Outcome,
     Placed,
-    Recent,
     Refill,
     Wait,
     Waiting,
     Wish,
 )
+from gateway.ledger.repeated import Recent
 from gateway.ledger.reports import Node, Recovery, Replay, Totals
 from providers.base import OrderStatus, RefillStatus, Status
 
@@ -173,6 +173,22 @@ class Ledger(Memory, Protocol):
 
         None where it had ended before.
         """
+        ...
+
+    async def make_room(self) -> None:
+        """See to it that there is room for the orders to come."""
+
+    async def strays(self, known: Sequence[int], *, older_ms: int) -> int:
+        """Attempts of this node that are *sending*, older than that, and none of those `known` to be on their way: they
+        were written, and nobody heard of it. They are *unknown* now; gives how many.
+        """
+        ...
+
+    async def answered(self, orders: Sequence[int]) -> None:
+        """Customers heard the answers that named these orders: for other nodes, that are asked the same."""
+
+    async def sending_elsewhere(self, panel: str) -> int:
+        """How many attempts of other nodes are on their way to a panel."""
         ...
 
     async def stopped(self) -> None:

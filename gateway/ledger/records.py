@@ -18,6 +18,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from gateway.ledger.repeated import Twin
 from providers.base import OrderStatus, RefillStatus
 
 
@@ -253,6 +254,7 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
         budget_day, budget_month: what the account's orders may come to in a day, or month, of UTC.
         one_active: only if no other such order of the service for the link is open, whoever placed it.
         request: hash of the customer's own name for the request; None where it gave none.
+        twin: which identical order of another node it stands for; None = for none.
     """
 
     account: int
@@ -272,6 +274,7 @@ class NewPlacement(msgspec.Struct, frozen=True, kw_only=True):
     budget_day: Decimal | None = None
     budget_month: Decimal | None = None
     one_active: bool = False
+    twin: Twin | None = None
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -352,15 +355,6 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int | None
     why: str
     since_ms: int
-
-
-class Recent(msgspec.Struct, frozen=True, kw_only=True):
-    """An order placed a moment ago, for a request that comes again because its answer was lost."""
-
-    order: int
-    account: int
-    fingerprint: bytes
-    created_ms: int
 
 
 class Suspicion(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,10 +13,10 @@ from gateway.catalog import Catalog, Service
 from gateway.conditions import refuses_link
 from gateway.errors import BadForm, NotSold, RequestIdTaken
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account, NewPlacement, Next, Order, RequestTaken, Wait
+from gateway.ledger.records import Account, LedgerError, NewPlacement, Next, Order, RequestTaken, Wait
 from gateway.ledger.reports import Recovery
 from gateway.metrics import Metrics
-from gateway.orders.repeats import UNHEARD_S, Repeats, Request, request
+from gateway.orders.repeats import UNHEARD_S, Repeats, Request, request, twin
 from gateway.orders.requests import Requests
 from gateway.placing import DRY, Placing, Purchase, Round, bounded, charged, following, routed
 from gateway.routing import Choice, Decision
@@ -25,11 +25,15 @@ from providers.service_types import OrderFields
 
 _log = structlog.get_logger()
 
+_ANSWERED_MOST: Final = 10_000  # answers that are kept while the ledger cannot be told
 _RECALLED_MS: Final = 24 * 3_600_000  # how far back a start remembers what was ordered
 
 
 class Orders:
-    """Ids that are not the account's are absent from every answer, whether they exist or not."""
+    """Ids that are not the account's are absent from every answer, whether they exist or not.
+
+    `others`: other nodes sell from the same ledger, and may have been asked the same.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Orders:
         *,
         sync_wait_s: float,
         placing_s: float,
+        others: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -53,6 +58,8 @@ class Orders:
         self._requests = Requests(ledger, catalog, clock=clock, now_ms=now_ms)
         self._repeats = Repeats(ledger, clock=clock)
         self._metrics = metrics
+        self._others = others
+        self._answered: set[int] = set()  # orders whose answers were heard, and the ledger does not know it
         self._turned_away: set[int] = set()  # services that orders are turned away from at present
 
     async def recall(self, recovery: Recovery) -> None:
@@ -96,6 +103,20 @@ class Orders:
     def heard(self, order: int) -> None:
         """The answer that named this order was written to a customer who was still there."""
         self._repeats.heard(order)
+        if self._others:
+            self._answered.add(order)
+
+    async def share(self) -> None:
+        """Tell the other nodes which answers were heard since."""
+        answered, self._answered = self._answered, set()
+        if not answered:
+            return
+        try:
+            await self._ledger.answered(sorted(answered))
+        except LedgerError as error:
+            _log.warning("answered", orders=len(answered), outcome="not_written", why=str(error))
+            if len(answered) < _ANSWERED_MOST:
+                self._answered |= answered
 
     async def _add(self, account: Account, service: Service, fields: OrderFields, asked: Request) -> int:
         if asked.name is not None:  # before anything that may have changed since it was first heard
@@ -137,6 +158,7 @@ class Orders:
             fingerprint=asked.fingerprint,
             request=asked.name,
             one_active=service.one_active,
+            twin=twin(asked, self._sync_wait_s) if self._others else None,
             budget_day=None if own is None else own.budget_day,
             budget_month=None if own is None else own.budget_month,
         )

@@ -20,7 +20,7 @@ import msgspec
 
 from gateway.errors import BadForm, RequestIdTaken
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Recent
+from gateway.ledger.repeated import Recent, Twin
 from providers.base import FINISHED
 from providers.service_types import OrderFields
 
@@ -55,6 +55,14 @@ def request(account: int, service: int, fields: OrderFields, *, name: str | None
         name=None if name is None else _hash(msgspec.json.encode((account, name))),
         repeats=repeats,
     )
+
+
+def twin(request: Request, sync_wait_s: float) -> Twin | None:
+    """Which order of another node an identical request stands for; None where each is a new one."""
+    if request.name is not None or request.repeats == "allow":
+        return None
+    any_ms = int(request.repeats) * 1000 if request.repeats.isdecimal() else 0
+    return Twin(unheard_ms=int((UNHEARD_S + sync_wait_s) * 1000), any_ms=any_ms)
 
 
 def _heard_out(task: "asyncio.Task[int]") -> None:

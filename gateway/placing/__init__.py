@@ -2,7 +2,7 @@
 
 from gateway.placing.choosing import DRY, Left, bounded, charged, expected, following, left, resized, routed
 from gateway.placing.placing import Placing, Purchase, Round, Stopping
-from gateway.placing.recovering import recovered
+from gateway.placing.recovering import recovered, unspilled
 
 __all__ = [
     "DRY",
@@ -19,4 +19,5 @@ __all__ = [
     "recovered",
     "resized",
     "routed",
+    "unspilled",
 ]

@@ -13,7 +13,7 @@ a debugger or a sleeping machine, may find that another process has taken over.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -112,6 +112,7 @@ class Placing:
         self._stopped = False
         self._buying: set[asyncio.Task[object]] = set()
         self._writing: set[asyncio.Task[int | None]] = set()
+        self._attempts: set[int] = set()  # on their way, or their outcome on its way into the ledger
 
     async def buy(self, purchase: Purchase, *, wait_s: float) -> int:
         """Write the order and buy it; gives its id once a panel took it, or after `wait_s`.
@@ -215,6 +216,11 @@ class Placing:
         """How many orders are being bought."""
         return len(self._buying)
 
+    @property
+    def attempts(self) -> Sequence[int]:
+        """Those under way."""
+        return tuple(self._attempts)
+
     async def _place(self, purchase: Purchase) -> None:
         until = self._uptime() + self._send_s
         try:
@@ -260,6 +266,7 @@ class Placing:
 
     async def _try(self, sending: Sending) -> tuple[Outcome, ProviderError | None]:
         """One attempt at one panel: exactly one `add`, and what became of it."""
+        self._attempts.add(sending.attempt)
         choice = sending.choice
         panel = self._catalog.panel(choice.panel)
         if panel is None or panel.stopped:
@@ -312,10 +319,12 @@ class Placing:
 
     async def _settled(self, sending: Sending, outcome: Outcome, then: Next | Fail | Wait | None) -> int | None:
         """Write the outcome in a task of its own, which a stop that cuts this one waits for all the same."""
+        self._attempts.add(sending.attempt)
         name = f"settle order {sending.order} attempt {sending.attempt}: {word(outcome)}"
         task = asyncio.create_task(self._settle(sending, outcome, then), name=name)
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
+        task.add_done_callback(lambda _: self._attempts.discard(sending.attempt))
         return await asyncio.shield(task)
 
     async def _settle(self, sending: Sending, outcome: Outcome, then: Next | Fail | Wait | None) -> int | None:

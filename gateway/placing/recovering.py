@@ -13,17 +13,22 @@ from gateway.ledger.spill import Spill
 _log = structlog.get_logger()
 
 
-async def recovered(ledger: Ledger, spill: Spill | None) -> Recovery:
+async def recovered(ledger: Ledger, spill: Spill | None, name: str = "") -> Recovery:
     """Write the ids that were kept beside the ledger into it, then make all that was *sending* unknown."""
     if spill is not None:
-        for spilled in await asyncio.to_thread(spill.left):
-            await _written(ledger, spilled.attempt, spilled.accepted)
-            await asyncio.to_thread(spill.free, spilled.slot)
-    recovery = await ledger.recover()
+        await unspilled(ledger, spill)
+    recovery = await ledger.recover(name)
     if recovery.unknown:
         then = "these may have been sent, and none is sent again; panelmux order list --unknown"
         _log.warning("recover", unknown=recovery.unknown, then=then)
     return recovery
+
+
+async def unspilled(ledger: Ledger, spill: Spill) -> None:
+    """Write the ids that were kept beside the ledger into it."""
+    for spilled in await asyncio.to_thread(spill.left):
+        await _written(ledger, spilled.attempt, spilled.accepted)
+        await asyncio.to_thread(spill.free, spilled.slot)
 
 
 async def _written(ledger: Ledger, attempt: int, accepted: Accepted) -> None:

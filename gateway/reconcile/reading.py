@@ -56,13 +56,15 @@ class Readings:
     async def take(self, panel: Panel, *, hold: bool) -> Reading:
         """A reading, not yet judged, or Spoiled. `hold`: orders are held back for it, for a moment."""
         async with panel.quiet() if hold else contextlib.nullcontext():
-            moves = panel.moves
+            moves, orders = panel.moves, await self._still(panel)
             began = self._clock()
             first = await self._balance(panel)
             await self._statuses(panel)
             await self._sleep(max(_APART_S - (self._clock() - began), 0))
             at_ms = self._now_ms()
             second = await self._balance(panel)
+            if await self._still(panel) != orders:
+                raise Spoiled("an order was bought there while the balance was read")
             learned = await self._ledger.learned(panel.name)
             if first != second:
                 raise Spoiled(f"the balance moved while it was read: {first}, then {second}")
@@ -77,6 +79,12 @@ class Readings:
             agreed=False,
             orders=learned.orders,
         )
+
+    async def _still(self, panel: Panel) -> int:
+        """How many orders we had there so far; Spoiled while another node has one on its way."""
+        if await self._ledger.sending_elsewhere(panel.name):
+            raise Spoiled("another node is buying there")
+        return (await self._ledger.learned(panel.name)).orders
 
     async def _balance(self, panel: Panel) -> Decimal:
         began = self._clock()

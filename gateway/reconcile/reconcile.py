@@ -1,4 +1,8 @@
-"""One task a panel, so that a slow panel delays no other's orders; and one for what is wished."""
+"""One task a panel, so that a slow panel delays no other's orders; and one for what is wished.
+
+Of several nodes only the one that leads asks panels and acts; the others follow what people say of panels, and how many
+outcomes are open there.
+"""
 
 import asyncio
 import random
@@ -41,11 +45,13 @@ class Reconcile:
         *,
         status_s: float,
         anchor_s: float,
+        leads: Callable[[], bool] = lambda: True,
         idle_s: float = _IDLE_S,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
         uptime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
+        self._leads = leads
         self._ledger = ledger
         self._catalog = catalog
         self._idle_s = min(idle_s, status_s)
@@ -103,6 +109,9 @@ class Reconcile:
 
     async def _follow(self, panel: Panel) -> None:
         while self._is_there(panel):
+            if not self._leads():
+                await asyncio.sleep(self._idle_s)
+                continue
             learned = await self._safely(panel.name, lambda: self._tracking.track(panel))
             if not learned or learned < BATCH:
                 await self._safely(panel.name, lambda: self._looking.look(panel))
@@ -112,17 +121,27 @@ class Reconcile:
 
     async def _wish(self) -> None:
         while True:
-            await self._safely("", self._wishing.fulfil)
+            if self._leads():
+                await self._safely("", self._wishing.fulfil)
             await self._catalog.deliveries.refresh()
             if self._followed.keys() != self._catalog.panels.keys():  # the ledger was busy when the rules changed
                 await self._safely("", self.renew)
             await self._safely("", self._told)
+            if not self._leads():
+                await self._safely("", self._counted)
             await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
 
     async def _wait(self) -> None:
         while True:
-            await self._safely("", self._waiting.release)
+            if self._leads():
+                await self._safely("", self._waiting.release)
             await asyncio.sleep(self._idle_s * random.uniform(0.8, 1.2))
+
+    async def _counted(self) -> None:
+        """How many outcomes are open at each panel, as the node that leads has it."""
+        unknown = await self._ledger.unknown_counts()
+        for name, panel in self._catalog.panels.items():
+            panel.unknown = unknown.get(name, 0)
 
     async def _told(self) -> None:
         """People may have said, from another process, that a panel takes no orders, or takes them again."""

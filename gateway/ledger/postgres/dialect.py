@@ -11,6 +11,7 @@ _INSTEAD: Final[Mapping[str, str]] = {
     # Sequences, which no transaction waits for; begun by the first migration.
     ids.BEGIN: "SELECT ?::TEXT, ?::BIGINT",
     ids.NEXT: "SELECT next_id(?::BIGINT, ?::TEXT, most) FROM (SELECT ?::BIGINT AS gap, ?::BIGINT AS most) AS given",
+    ids.ROOM: "SELECT ledger_ranges((SELECT last_value FROM order_ids) + 16777216)",
     lives.LAST: "SELECT nextval('attempt_ids') - 1",
     ALONE: "SELECT pg_advisory_xact_lock(hashtextextended(?::TEXT, 7225))",
     nodes.MINE: "SELECT * FROM node_mine(?::BIGINT)",

@@ -17,6 +17,8 @@ _GAP: Final = 16  # ids rise by 1 … 16, 8.5 on average: room for 250 million o
 _START: Final = range(100_000, 10_000_000)
 
 BEGIN: Final = "INSERT INTO counter (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+ROOM: Final = "SELECT 1"
+"""Sees to it that there is a place for the orders to come."""
 NEXT: Final = "UPDATE counter SET value = value + ? WHERE name = ? AND value + ? <= ? RETURNING value"
 
 
@@ -33,3 +35,7 @@ def following(name: str) -> Work[int]:
     if not rows:
         raise LedgerError(f"{name}: all ids up to {LAST} are given")
     return int(rows[0][0])
+
+
+def room() -> Work[None]:
+    yield ROOM, ()

@@ -50,7 +50,7 @@ _END = """
     WHERE id = ?"""
 _OFFER = "SELECT panel, remote_cost, settle_ms, floor, taken FROM attempt WHERE id = ?"
 
-_OPEN: Final = "SELECT id, order_id FROM attempt WHERE settled_ms IS NULL AND state = 'sending' "
+_OPEN: Final = "SELECT id, order_id, created_ms FROM attempt WHERE settled_ms IS NULL AND state = 'sending' "
 _ALL_OPEN = _OPEN + "ORDER BY id" + LOCKED
 _OPEN_OF = _OPEN + "AND epoch = ? ORDER BY id" + LOCKED
 _RECOVER = "UPDATE attempt SET state = 'unknown', next_ms = settle_ms WHERE id = ?"
@@ -64,6 +64,11 @@ def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
         known = yield from requests.heard(new.account, new.request, new.fingerprint, now_ms)
         if known is not None:
             return Placed(known, None)
+    if new.twin is not None:
+        yield ALONE, (f"twin {new.fingerprint.hex()}",)
+        same = yield from requests.twin(new.fingerprint, new.twin, epoch, now_ms)
+        if same is not None:
+            return Placed(same, None)
     if new.one_active:
         yield ALONE, (f"active {new.service} {new.link}",)
         for known_order, status in (yield _ACTIVE, (new.link, new.service)):
@@ -208,8 +213,19 @@ def take_over(epoch: int, now_ms: int) -> Work[int | None]:
     return len(rows)
 
 
+def strays(epoch: int, known: Sequence[int], older_ms: int, now_ms: int) -> Work[int]:
+    """This node's *sending* attempts, older than that, which are none of those it knows of, are unknown."""
+    rows = yield _OPEN_OF, (epoch,)
+    known_ids, lost = frozenset(known), []
+    for attempt, order, created_ms in rows:
+        if attempt not in known_ids and now_ms - created_ms > older_ms:
+            lost.append((attempt, order, created_ms))
+    yield from _unknown(lost, now_ms)
+    return len(lost)
+
+
 def _unknown(rows: Sequence[Row], now_ms: int) -> Work[None]:
-    for attempt, order in rows:
+    for attempt, order, _ in rows:
         yield _RECOVER, (attempt,)
         yield from events.append(order, attempt, "recovered", "{}", now_ms, Recovered(attempt=attempt))
 

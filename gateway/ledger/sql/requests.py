@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.ledger.records import Recent, RequestTaken
+from gateway.ledger.records import RequestTaken
+from gateway.ledger.repeated import Recent, Twin
 from gateway.ledger.sql.work import Work
 
 _KEPT_MS: Final = 24 * 3_600_000
@@ -18,6 +19,15 @@ _FORGET = "DELETE FROM request WHERE order_id = ?"
 _RECENT = """
     SELECT id, account, fingerprint, created_ms, charge FROM orders
     WHERE id > (SELECT MAX(id) FROM orders) - ? ORDER BY id DESC LIMIT ?"""
+_ANSWERED: Final = "INSERT INTO answered (order_id, at_ms) VALUES (?, ?) ON CONFLICT (order_id) DO NOTHING"
+_FORGET_ANSWERED = "DELETE FROM answered WHERE at_ms < ?"
+_ANSWERED_MS: Final = 3_600_000
+_TWIN = """
+    SELECT o.id FROM orders AS o
+    WHERE o.fingerprint = ? AND o.charge > 0 AND (o.created_ms >= ? OR (
+        o.created_ms >= ? AND NOT EXISTS (SELECT 1 FROM answered AS a WHERE a.order_id = o.id)))
+      AND NOT EXISTS (SELECT 1 FROM attempt AS t WHERE t.order_id = o.id AND t.epoch = ?)
+    ORDER BY o.id DESC LIMIT 1"""
 _WIDTH: Final = 170_000  # ids rise by 16 at most: the last 10 000 orders at least
 _MOST: Final = 10_000
 
@@ -43,6 +53,20 @@ def keep(account: int, name: bytes, fingerprint: bytes, order: int, now_ms: int)
 def forget(order: int) -> Work[None]:
     """Nobody took the order: its name is free again."""
     yield _FORGET, (order,)
+
+
+def answered(orders: Sequence[int], now_ms: int) -> Work[None]:
+    """The answers that named these orders were heard."""
+    for order in orders:
+        yield _ANSWERED, (order, now_ms)
+    yield _FORGET_ANSWERED, (now_ms - _ANSWERED_MS,)
+
+
+def twin(fingerprint: bytes, meant: Twin, epoch: int, now_ms: int) -> Work[int | None]:
+    """The order that another node placed for the same, if it is the one that is meant."""
+    any_since_ms = now_ms - meant.any_ms if meant.any_ms else now_ms + _ANSWERED_MS  # none is as young as that
+    rows = yield _TWIN, (fingerprint, any_since_ms, now_ms - meant.unheard_ms, epoch)
+    return int(rows[0][0]) if rows else None
 
 
 def recent(since_ms: int) -> Work[Sequence[Recent]]:

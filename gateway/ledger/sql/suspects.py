@@ -21,6 +21,8 @@ _SUSPICIONS = (
                    UNION ALL SELECT id FROM attempt WHERE state = 'untracked' AND panel = ?)
     ORDER BY a.id LIMIT ?"""
 )
+_ELSEWHERE = """
+    SELECT COUNT(*) FROM attempt WHERE settled_ms IS NULL AND state = 'sending' AND panel = ? AND epoch <> ?"""
 _LOOKED = (
     "UPDATE attempt SET looks = looks + 1, why = ?, next_ms = ? WHERE id = ? AND state IN ('unknown', 'untracked')"
 )
@@ -68,6 +70,12 @@ def suspicions(panel: str, limit: int) -> Work[Sequence[Suspicion]]:
         )
         for row in rows
     )
+
+
+def elsewhere(panel: str, epoch: int) -> Work[int]:
+    """How many attempts at a panel other nodes have *sending*."""
+    [(number,)] = yield _ELSEWHERE, (panel, epoch)
+    return int(number)
 
 
 def looked(attempt: int, why: str, next_ms: int | None, evidence: str, now_ms: int) -> Work[None]:

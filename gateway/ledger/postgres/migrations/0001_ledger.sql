@@ -73,6 +73,7 @@ CREATE TABLE orders (
     fingerprint BYTEA NOT NULL DEFAULT ''
 ) PARTITION BY RANGE (id);
 CREATE INDEX orders_account ON orders (account, id);
+CREATE INDEX orders_fingerprint ON orders (fingerprint);
 
 CREATE TABLE attempt (
     id BIGINT NOT NULL,
@@ -339,6 +340,14 @@ BEGIN
     RETURN QUERY UPDATE node AS n SET ended_ms = at_ms, clean = is_clean
                  WHERE n.epoch = which AND n.ended_ms IS NULL RETURNING n.epoch;
 END $$;
+
+-- Orders whose answer a customer was there to hear, for other nodes that are asked the same; kept for an hour. Should the
+-- server crash, they are forgotten, and an identical order is taken for the one before it.
+CREATE UNLOGGED TABLE answered (
+    order_id BIGINT PRIMARY KEY,
+    at_ms BIGINT NOT NULL
+);
+CREATE INDEX answered_at ON answered (at_ms);
 
 -- Money that moved and what was seen stay as they were written; what was sent, and where; and what has ended stays ended.
 CREATE FUNCTION never() RETURNS TRIGGER LANGUAGE plpgsql AS $$

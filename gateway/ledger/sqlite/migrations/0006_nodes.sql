@@ -29,3 +29,10 @@ CREATE TABLE learning (
     rises INTEGER CHECK (rises = 0 OR rises = 1)
 ) STRICT;
 CREATE INDEX learning_panel ON learning (panel, number);
+
+-- Orders whose answer a customer was there to hear, for others who are asked the same; kept for an hour.
+CREATE TABLE answered (
+    order_id INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX answered_at ON answered (at_ms);

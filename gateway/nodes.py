@@ -1,0 +1,166 @@
+"""This process among those that sell from one ledger: whether it may still send, whether it leads, who died.
+
+Each node beats in the ledger. It counts the beats of the others by its own clock, and ends the epoch of one that has
+been silent for `SILENCE_S`: what that one had *sending* is unknown then, and it writes no further intent. The oldest
+living node leads: it alone tracks orders, seeks evidence, and fulfils wishes. A node that could not beat for
+`LEASE_S`, because it was paused or the ledger is away, neither sends nor leads until it has beaten again; that is less
+than the others wait. One that finds its epoch ended goes on under a new one.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from gateway.ledger.lock import Lock
+from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import Fenced, LedgerError
+from gateway.ledger.reports import Node
+
+_log = structlog.get_logger()
+
+BEAT_S: Final = 0.5
+LEASE_S: Final = 3.0
+SILENCE_S: Final = 4.0
+
+_LOOKS: Final = 4  # without a beat of another, before it is taken for dead
+
+
+class Nodes:
+    """The nodes of a ledger that several processes sell from, seen from this one.
+
+    `beaten` is awaited after each beat.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        name: str,
+        *,
+        beaten: Callable[[], Awaitable[None]],
+        clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._ledger = ledger
+        self._name = name
+        self._beaten = beaten
+        self._clock = clock
+        self._sleep = sleep
+        self._epoch = 0
+        self._lease_until = 0.0
+        self._living: tuple[Node, ...] = ()
+        self._silent: dict[int, _Silence] = {}
+        self._led = False
+        self._left = False
+
+    async def join(self) -> None:
+        """Sell from now on, beside the others."""
+        now = self._clock()
+        self._epoch = await self._ledger.join(self._name)
+        await self._take(await self._ledger.beat(), now, watches=False)
+
+    async def follow(self) -> None:
+        """Beat and watch, until this node leaves."""
+        while True:
+            await self._sleep(BEAT_S)
+            if self._left:
+                return
+            try:
+                await self.once()
+            except LedgerError as error:
+                _log.warning("node", epoch=self._epoch, outcome="not_beaten", why=str(error))
+            except Exception:  # noqa: BLE001 - a node that stops beating for a fault of ours would be taken for dead
+                _log.exception("node", epoch=self._epoch, outcome="broken")
+
+    async def once(self) -> None:
+        """Beat once, look at the others, and end who is dead."""
+        now = self._clock()
+        if self._left:
+            return
+        watches = now < self._lease_until  # else it was this node that did not look
+        try:
+            seen = await self._ledger.beat()
+        except Fenced:
+            before, self._lease_until = self._epoch, 0.0
+            _log.error("node", epoch=before, outcome="taken_for_dead", then="goes on under a new epoch")
+            now = self._clock()
+            self._epoch = await self._ledger.join(self._name)
+            seen = await self._ledger.beat()
+        await self._take(seen, now, watches=watches)
+        await self._beaten()
+
+    async def leave(self) -> None:
+        """Sell no more, in good order: nothing is left *sending*."""
+        self._left, self._lease_until = True, 0.0
+        await self._ledger.stopped()
+
+    async def _take(self, seen: Sequence[Node], now: float, *, watches: bool) -> None:
+        self._living = tuple(node for node in seen if node.ended_ms is None)
+        self._lease_until = now + LEASE_S  # from before the beat was sent
+        if self.leads() != self._led:
+            self._led = not self._led
+            _log.info("node", epoch=self._epoch, name=self._name, leads=self._led, nodes=len(self._living))
+        if not watches:
+            self._silent.clear()
+        others = {node.epoch: node for node in self._living if node.epoch != self._epoch}
+        self._silent = {epoch: self._heard(epoch, node.beat, now) for epoch, node in others.items()}
+        for epoch, silence in self._silent.items():
+            if silence.looks >= _LOOKS and now - silence.since >= SILENCE_S:
+                unknown = await self._ledger.take_over(epoch)
+                if unknown is not None:
+                    _log.error("node", epoch=epoch, name=others[epoch].name, outcome="dead", unknown=unknown)
+
+    def _heard(self, epoch: int, beat: int, now: float) -> "_Silence":
+        before = self._silent.get(epoch)
+        if before is None or before.beat != beat:
+            return _Silence(beat, now)
+        before.looks += 1
+        return before
+
+    @property
+    def living(self) -> int:
+        """How many nodes live, this one among them."""
+        return max(len(self._living), 1)
+
+    def leads(self) -> bool:
+        """Whether this node does what one node does for all."""
+        alive = self._clock() < self._lease_until
+        return alive and bool(self._living) and self._living[0].epoch == self._epoch
+
+    def may_send(self) -> str | None:
+        """Why nothing may be sent at this moment."""
+        if self._clock() < self._lease_until:
+            return None
+        return "this node could not tell the others that it lives, and may have been taken for dead"
+
+
+class Alone:
+    """The one process that sells from a ledger in a file, as long as its lock is held."""
+
+    living: Final = 1
+
+    def __init__(self, ledger: Ledger, lock: Lock) -> None:
+        self._ledger = ledger
+        self._lock = lock
+
+    async def leave(self) -> None:
+        """Sell no more, in good order."""
+        await self._ledger.stopped()
+
+    def leads(self) -> bool:
+        return True
+
+    def may_send(self) -> str | None:
+        """Why nothing may be sent any more: another process has taken the ledger."""
+        return None if self._lock.held() else "another process sells from this ledger now"
+
+
+class _Silence:
+    """Since when no new beat of a node was seen, and in how many looks."""
+
+    def __init__(self, beat: int, since: float) -> None:
+        self.beat = beat
+        self.since = since
+        self.looks = 0

@@ -149,7 +149,7 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     known = {PREFIX + field.upper(): field for field in Settings.__struct_fields__}
     values: dict[str, str] = {}
     for name, value in environ.items():
-        if not name.startswith(PREFIX) or value == "":
+        if not name.startswith(PREFIX) or name.startswith(PREFIX + "_") or value == "":
             continue
         if name not in known:
             raise SettingError(f"{name}: not a setting; settings: {', '.join(known)}")

@@ -9,7 +9,7 @@ from gateway import logs
 from gateway.cli.failure import Exit, Failure
 from gateway.ledger import ledger
 from gateway.ledger.protocol import Ledger
-from gateway.settings import PREFIX, Settings, settings, sqlite_path
+from gateway.settings import PREFIX, Settings, is_postgres, settings, sqlite_path
 
 
 def settled(**given: str | int | None) -> Settings:
@@ -23,13 +23,14 @@ def settled(**given: str | int | None) -> Settings:
 @contextlib.asynccontextmanager
 async def ledger_at(url: str, *, make: bool = False) -> AsyncIterator[Ledger]:
     """The ledger, beside a gateway that sells from it or without one; `make`: it may not be there yet."""
-    path = sqlite_path(url)
-    if not make and not path.exists():
-        raise Failure(
-            f"ledger: {path}: no such file; is PANELMUX_LEDGER right? serve and account create make one",
-            Exit.UNREACHABLE,
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not is_postgres(url):
+        path = sqlite_path(url)
+        if not make and not path.exists():
+            raise Failure(
+                f"ledger: {path}: no such file; is PANELMUX_LEDGER right? serve and account create make one",
+                Exit.UNREACHABLE,
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
     opened = ledger(url)
     await opened.open()
     try:

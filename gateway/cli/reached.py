@@ -21,7 +21,7 @@ from gateway.routing import Delivered
 from gateway.rules import Mistake, RulesError
 from gateway.rules.model import Rules
 from gateway.rules.report import alike
-from gateway.settings import Settings, sqlite_path
+from gateway.settings import Settings, is_postgres, shown, sqlite_path
 from gateway.shared import InProcess
 from providers import PROVIDERS
 
@@ -66,7 +66,7 @@ async def agreed(settings: Settings, rules: Rules) -> None:
         kept = await ledger.currency()
     if kept not in {None, rules.currency}:
         text = (
-            f"it is {rules.currency} here, and the amounts of {settings.ledger} are {kept}, fixed at first use; "
+            f"it is {rules.currency} here, and the amounts of {shown(settings.ledger)} are {kept}, fixed at first use; "
             "PANELMUX_LEDGER names another ledger"
         )
         raise RulesError((Mistake(file=settings.rules, line=0, column=0, path="currency", text=text),))
@@ -75,7 +75,7 @@ async def agreed(settings: Settings, rules: Rules) -> None:
 @contextlib.asynccontextmanager
 async def known_ledger(settings: Settings) -> AsyncIterator[Ledger]:
     """The ledger; where there is none yet an empty one, gone afterwards."""
-    if sqlite_path(settings.ledger).exists():
+    if is_postgres(settings.ledger) or sqlite_path(settings.ledger).exists():
         async with ledger_at(settings.ledger) as ledger:
             yield ledger
         return

@@ -14,14 +14,14 @@ import msgspec
 from gateway import logs, server
 from gateway.accounts import pepper
 from gateway.app import Gateway
-from gateway.cli import output
+from gateway.cli import output, workers
 from gateway.cli.failure import cannot_listen
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.reached import agreed, ruled
 from gateway.reloading import Reloading
 from gateway.rules.model import Rules
-from gateway.settings import Settings
+from gateway.settings import Settings, node_name, shown
 
 
 class Serving(msgspec.Struct, frozen=True):
@@ -55,6 +55,9 @@ class Serving(msgspec.Struct, frozen=True):
 def command(*, host: str | None, port: int | None, rules: str | None, ledger: str | None, as_json: bool) -> None:
     """Run the gateway until SIGINT or SIGTERM; orders that are being placed are finished first.
 
+    With PANELMUX_WORKERS above 1, and a ledger in PostgreSQL, it is so many processes on one address, each of which is
+    started anew when it ends.
+
     It follows its rules file: a change is taken within seconds, whole, or not at all with its mistakes in the log;
     SIGHUP has it read anew, with the keys that it refers to.
 
@@ -67,8 +70,13 @@ def command(*, host: str | None, port: int | None, rules: str | None, ledger: st
     logs.configure(settings.log, secrets(settings, found))
     for warning in found.warnings:
         output.say(f"warning: {warning}")
-    with listening(settings.host, settings.port) as opened:
-        asyncio.run(_serve(settings, found, opened, as_json=as_json))
+    with workers.given() or listening(settings.host, settings.port) as opened:
+        if settings.workers == 1:
+            asyncio.run(_serve(settings, found, opened, as_json=as_json))
+            return
+        code = asyncio.run(workers.Workers(settings.workers, node_name(settings), opened).run())
+    if code:
+        raise click.exceptions.Exit(code)
 
 
 def secrets(settings: Settings, rules: Rules) -> tuple[str, ...]:
@@ -90,7 +98,9 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 async def _serve(settings: Settings, rules: Rules, opened: socket.socket, *, as_json: bool) -> None:
     def started(url: str) -> None:
-        output.say(f"panelmux {version('panelmux')} listens on {url}/api/v2; rules {settings.rules}, {settings.ledger}")
+        output.say(
+            f"panelmux {version('panelmux')} listens on {url}/api/v2; rules {settings.rules}, {shown(settings.ledger)}"
+        )
         if as_json:
             output.line(Serving(url, version("panelmux")))
 
@@ -103,6 +113,7 @@ async def _serve(settings: Settings, rules: Rules, opened: socket.socket, *, as_
     async with Gateway(settings, rules) as gateway:
         reloading = Reloading(gateway, settings.rules, os.environ, taken=taken)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.ask)
+        workers.orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))
         following = asyncio.create_task(reloading.follow(), name="rules")
         try:
             await server.serve(gateway, opened, started=started)

@@ -1,13 +1,14 @@
 """Makes what a first start needs and nobody shall know: secrets, and a certificate signed by itself.
 
-What is there already stays: a second start changes nothing. Each folder is a volume of its own, that only its reader has;
-so files can be read by all, and need no common user.
+What is there already stays: a second start changes nothing. Each folder is a volume of its own, that only its reader
+has; so files can be read by all, and need no common user.
 """
 
 import argparse
 import secrets
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 _PANELS = ("one", "two")  # the sandboxes; each knows its name as its key
@@ -27,7 +28,7 @@ def main() -> None:
     _once(given.gateway / "ledger", lambda: given.ledger.format(password=password))
     _once(given.gateway / "pepper", lambda: secrets.token_hex(32))
     for panel in _PANELS:
-        _once(given.gateway / panel, lambda panel=panel: panel)
+        _once(given.gateway / panel, partial(str, panel))
     _certificate(given.certificate, given.name, given.openssl)
 
 
@@ -54,11 +55,11 @@ def _certificate(folder: Path, name: str, openssl: str) -> None:
     if certificate.exists() and key.exists():
         return
     made, secret = folder / "certificate.made", folder / "key.made"
-    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650".split()
+    kept = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "3650"]
     kind = "IP" if name.replace(".", "").isdecimal() else "DNS"
     subject = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={kind}:{name},DNS:localhost,IP:127.0.0.1"]
     subprocess.run(  # noqa: S603 - our own words
-        [openssl, *words, *subject, "-keyout", str(secret), "-out", str(made)], check=True, capture_output=True
+        [openssl, *kept, *subject, "-keyout", str(secret), "-out", str(made)], check=True, capture_output=True
     )
     _put(key, secret.read_bytes())
     _put(certificate, made.read_bytes())

@@ -7,6 +7,19 @@ certificate are made by deploy/compose/first_start.py. `python -m tests.topology
 
 from tests.topology.programs import Balancer, Gateway, PostgreSQL, Sandbox, Valkey
 from tests.topology.running import Ended, Program
-from tests.topology.topology import Topology
+from tests.topology.topology import DEPLOY, Topology, balancer_conf, first_start, network
 
-__all__ = ["Balancer", "Ended", "Gateway", "PostgreSQL", "Program", "Sandbox", "Topology", "Valkey"]
+__all__ = [
+    "DEPLOY",
+    "Balancer",
+    "Ended",
+    "Gateway",
+    "PostgreSQL",
+    "Program",
+    "Sandbox",
+    "Topology",
+    "Valkey",
+    "balancer_conf",
+    "first_start",
+    "network",
+]

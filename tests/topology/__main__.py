@@ -14,7 +14,8 @@ def main() -> None:
     with Topology(ledger=given.ledger, gateways=given.gateways) as topology:
         for program in topology.programs:
             print(f"{program.name:14} pid {program.pid}, says {program.log}")
-        print(f"curl --cacert {topology.folder}/certificate/certificate.pem -d 'key={topology.key}&action=balance' {topology.url}")
+        form = f"key={topology.key}&action=balance"
+        print(f"curl --cacert {topology.folder}/certificate/certificate.pem -d '{form}' {topology.url}")
         signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 

@@ -51,7 +51,7 @@ class Gateway(Program):
 
     def _answers(self, path: str) -> bool:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=_ASK_S):
+            with urllib.request.urlopen(self.url + path, timeout=_ASK_S):  # noqa: S310 - our own http
                 return True
         except urllib.error.HTTPError as no:
             no.close()
@@ -63,7 +63,7 @@ class Gateway(Program):
         Raises:
             OSError: it does not answer.
         """
-        with urllib.request.urlopen(f"{self.url}/metrics", timeout=_ASK_S) as answer:
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=_ASK_S) as answer:  # noqa: S310 - our own http
             text = answer.read().decode()
         return {
             sample.name + _labelled(sample.labels): sample.value
@@ -97,7 +97,7 @@ class Sandbox(Program):
         self.journal = folder / f"{name}.journal"
 
     def words(self) -> Sequence[str | Path]:
-        words = [PANELMUX, "sandbox", "--host", self._host, "--port", "9000", "--key", self._key]
+        words: list[str | Path] = [PANELMUX, "sandbox", "--host", self._host, "--port", "9000", "--key", self._key]
         return [*words, "--journal", self.journal, *self.options]
 
     def ready(self) -> bool:
@@ -154,13 +154,13 @@ class PostgreSQL(Program):
     def __init__(self, name: str, folder: Path, environ: Mapping[str, str]) -> None:
         user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
         super().__init__(name, folder, environ, user=user)
-        self._bin = postgresql_bin(folder)
+        self.programs = postgresql_bin(folder)
         self._kept = folder / "kept"
         self.run = folder / "run"
         self.url = f"postgresql://panelmux@/panelmux?host={self.run}"
 
     def words(self) -> Sequence[str | Path]:
-        return [self._bin / "postgres", "-D", self._kept, "-k", self.run, "-c", "listen_addresses="]
+        return [self.programs / "postgres", "-D", self._kept, "-k", self.run, "-c", "listen_addresses="]
 
     def ready(self) -> bool:
         return self.client("pg_isready", "--dbname=panelmux", check=False).returncode == 0
@@ -168,7 +168,9 @@ class PostgreSQL(Program):
     def client(self, program: str, *words: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run one of its client programs, such as psql, as panelmux; gives what it said."""
         environ = {**self._environ, "PGHOST": str(self.run), "PGUSER": "panelmux"}
-        return subprocess.run([self._bin / program, *words], env=environ, check=check, capture_output=True, text=True)
+        return subprocess.run(
+            [self.programs / program, *words], env=environ, check=check, capture_output=True, text=True
+        )
 
     def launch(self) -> None:
         if not self._kept.exists():
@@ -177,7 +179,7 @@ class PostgreSQL(Program):
                 if self._user is not None:
                     os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
             made = subprocess.run(
-                [self._bin / "initdb", "-D", self._kept, "-U", "panelmux", "--auth=trust", "--encoding=UTF8", "-N"],
+                [self.programs / "initdb", "-D", self._kept, "-U", "panelmux", "--auth=trust", "--encoding=UTF8", "-N"],
                 env=dict(self._environ),
                 cwd=self.folder,
                 user=self._user,

@@ -1,5 +1,6 @@
 """One program of the topology: started, stopped, killed, paused; its words kept in a file."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ class Ended(RuntimeError):
 class Program:
     """A program and all its children, in a process group of their own. It can be started again after any end.
 
-    `words` is the command line; `ready()` tells whether it does what it is for, and may raise OSError while it does not.
+    `words()` is the command line; `ready()` tells whether it does what it is for, and may raise OSError until then.
     """
 
     name: str
@@ -125,7 +126,10 @@ class Program:
             self._forget()
 
     def _forget(self) -> None:
-        self._signal(signal.SIGKILL)  # children that outlived it
+        """See its children out too: one that still held the port would be taken for what is started next."""
+        self._signal(signal.SIGKILL)
+        while _living(self.pid):
+            time.sleep(_LOOK_S)
         self._process = None
 
     def pause(self) -> None:
@@ -137,11 +141,21 @@ class Program:
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            pass  # it ended meanwhile
 
     def said(self) -> str:
         """The last of what it said."""
         return self.log.read_bytes()[-_TAIL:].decode(errors="replace") if self.log.exists() else ""
+
+
+def _living(group: int) -> bool:
+    """Whether a process of the group runs; those that only wait to be buried do not count."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # it ended meanwhile
+        if int(its_group) == group and state not in {"Z", "X"}:
+            return True
+    return False

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.topology.programs import PANELMUX, Balancer, Gateway, PostgreSQL, Sandbox, Valkey
-from tests.topology.running import Program
+from tests.topology.running import Ended, Program
 
 DEPLOY: Final = Path(__file__).parent.parent.parent / "deploy"
 
@@ -26,6 +27,25 @@ _CALL_S: Final = 30.0
 def network() -> str:
     """The first three numbers of a network on loopback that is this process's own, as 127.101.7."""
     return f"127.{100 + os.getpid() // 250 % 150}.{1 + os.getpid() % 250}"
+
+
+def balancer_conf(network: str, *, certificate: Path, folder: Path) -> str:
+    """deploy/nginx.conf for a `network()`: listens at its .10, passes on to its .11 and .12, writes in `folder`."""
+    there = {
+        "172.30.80.": f"{network}.",
+        "listen 8443": f"listen {network}.10:8443",
+        "/run/certificate/": f"{certificate}/",
+        "/tmp/": f"{folder}/",  # noqa: S108 - of the container
+    }
+    return _replaced((DEPLOY / "nginx.conf").read_text(), there)
+
+
+def first_start(folder: Path, *, name: str) -> None:
+    """deploy/compose/first_start.py in `folder`: makes gateway, database and, for `name`, certificate there."""
+    words = ["--gateway", "gateway", "--database", "database", "--certificate", "certificate", "--name", name]
+    program = DEPLOY / "compose" / "first_start.py"
+    ledger = "postgresql://panelmux:{password}@postgres:5432/panelmux"
+    subprocess.run([sys.executable, program, *words, "--ledger", ledger], cwd=folder, check=True, capture_output=True)
 
 
 class Topology:
@@ -67,9 +87,7 @@ class Topology:
             )
             for number in range(1, gateways + 1)
         ]
-        self.balancer = Balancer(
-            "balancer", self.folder, plain, host=self._host(10), conf=self.folder / "nginx.conf"
-        )
+        self.balancer = Balancer("balancer", self.folder, plain, host=self._host(10), conf=self.folder / "nginx.conf")
 
     def _host(self, number: int) -> str:
         return f"{self._network}.{number}"
@@ -105,7 +123,7 @@ class Topology:
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undone:
             undone.callback(self.close)
-            self._first_start()
+            first_start(self.folder, name=self._host(10))
             self._render()
             self.postgresql.start()
             self.valkey.start()
@@ -129,26 +147,10 @@ class Topology:
             program.kill()
         shutil.rmtree(self.folder)
 
-    def _first_start(self) -> None:
-        words = ["--gateway", "gateway", "--database", "database", "--certificate", "certificate"]
-        name = ["--name", self._host(10), "--ledger", "of no use here"]
-        subprocess.run(
-            [sys.executable, DEPLOY / "compose" / "first_start.py", *words, *name],
-            cwd=self.folder,
-            check=True,
-            capture_output=True,
-        )
-
     def _render(self) -> None:
         """deploy/nginx.conf and the rules, with addresses and paths of here in the place of compose.yaml's."""
-        self._made("nginx")
-        there = {
-            "172.30.80.": f"{self._network}.",
-            "listen 8443": f"listen {self._host(10)}:8443",
-            "/run/certificate/": f"{self.folder}/certificate/",
-            "/tmp/": f"{self.folder}/nginx/",  # noqa: S108 - of the container
-        }
-        (self.folder / "nginx.conf").write_text(_replaced((DEPLOY / "nginx.conf").read_text(), there))
+        conf = balancer_conf(self._network, certificate=self.folder / "certificate", folder=self._made("nginx"))
+        (self.folder / "nginx.conf").write_text(conf)
         self._made("rules")
         there = {
             "sandbox-one:9000": f"{self._host(21)}:9000",
@@ -163,6 +165,22 @@ class Topology:
         if self._ledger == "sqlite":
             for number in range(2, len(self.gateways) + 1):
                 self.cli("ledger", "backup", str(self.folder / f"gateway-{number}.db"))
+
+    def wait_balanced(self, *, longest_s: float = 30.0) -> None:
+        """Come back once nginx passes calls on to every gateway, after one was away: it leaves those alone for a while.
+
+        Raises:
+            Ended: it does not in time.
+        """
+        away = {gateway.url.removeprefix("http://") for gateway in self.gateways}
+        end = time.monotonic() + longest_s
+        read = self.balancer.log.stat().st_size
+        while away:
+            if time.monotonic() > end:
+                raise Ended(f"no call goes to {', '.join(sorted(away))}: {self.balancer.said()}")
+            self.call("balance")
+            said = self.balancer.log.read_bytes()[read:].decode()
+            away -= set(re.findall(r"gateway=(\S+) gateway_status=200", said))
 
     def cli(self, *words: str, gateway: int = 1) -> Any:
         """Run `panelmux WORDS --json` with one gateway's settings; gives what it printed.
@@ -191,12 +209,8 @@ class Topology:
         """
         form = {"key": key or self.key, "action": action, **{name: str(value) for name, value in fields.items()}}
         body = urllib.parse.urlencode(form)
-        request = (
-            urllib.request.Request(self.url, data=body.encode(), method=method)
-            if method == "POST"
-            else urllib.request.Request(f"{self.url}?{body}", method=method)
-        )
-        with urllib.request.urlopen(request, timeout=_CALL_S, context=self.tls) as answer:
+        url, data = (self.url, body.encode()) if method == "POST" else (f"{self.url}?{body}", None)
+        with urllib.request.urlopen(url, data, timeout=_CALL_S, context=self.tls) as answer:  # noqa: S310 - our own https
             return json.loads(answer.read())
 
 
@@ -205,4 +219,6 @@ def _replaced(text: str, there: Mapping[str, str]) -> str:
     text = re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)
     for old in there:
         assert old in text, f"{old} is not in it any more"
-    return re.sub("|".join(map(re.escape, there)), lambda found: there[found[0]], text)  # in one go: values are not read
+    return re.sub(
+        "|".join(map(re.escape, there)), lambda found: there[found[0]], text
+    )  # in one go: values are not read

@@ -117,6 +117,12 @@ def test_kustomize_puts_the_overlay_together() -> None:
     assert made["HorizontalPodAutoscaler"]["spec"]["minReplicas"] == 3
 
 
+def test_alerts_wake_whom_they_should() -> None:
+    if shutil.which("promtool") is None:
+        pytest.skip("no promtool on this machine: apt-get install prometheus")
+    assert "SUCCESS" in ran("promtool", "test", "rules", DEPLOY / "prometheus" / "alerts_test.yaml")
+
+
 @pytest.mark.parametrize("file", sorted((DEPLOY / "grafana").glob("*.json")), ids=lambda file: file.name)
 def test_a_dashboard_has_its_panels_apart(file: Path) -> None:
     board = json.loads(file.read_text())

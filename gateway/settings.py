@@ -9,8 +9,6 @@ import msgspec
 
 PREFIX = "PANELMUX_"
 _SQLITE: Final = "sqlite:///"
-_IN_FILES: Final = {f"{PREFIX}{name}_FILE": f"{PREFIX}{name}" for name in ("LEDGER", "REDIS", "PEPPER")}
-"""What may hold a secret may stand in a file instead: the variable that names the file, and the one it stands for."""
 
 
 class SettingError(ValueError):
@@ -140,7 +138,8 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
 def _read(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with what stands in files put in its place; a variable itself goes before its file."""
     found = dict(environ)
-    for name, meant in _IN_FILES.items():
+    for meant in (f"{PREFIX}LEDGER", f"{PREFIX}REDIS", f"{PREFIX}PEPPER"):  # what may hold a secret
+        name = f"{meant}_FILE"
         path = found.pop(name, "")
         if path and not found.get(meant):
             try:

@@ -46,6 +46,7 @@ format: $(STAMP) ## put the code in its form
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 --extra fast pyproject.toml -o deploy/requirements.txt
 	uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 --extra fast pyproject.toml tests/requirements.in -o tests/requirements.txt
+	uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 deploy/build-requirements.in -o deploy/build-requirements.txt
 
 clean: ## take away what was made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.* .demo

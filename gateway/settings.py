@@ -143,12 +143,14 @@ def _shown(url: str) -> str:
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings; a variable with our prefix that is no setting is a mistake, named.
 
+    PANELMUX_LEDGER, PANELMUX_REDIS and PANELMUX_PEPPER may each stand in a file that PANELMUX_…_FILE names.
+
     Raises:
         SettingError: the text names the variable and what it may be.
     """
     known = {PREFIX + field.upper(): field for field in Settings.__struct_fields__}
     values: dict[str, str] = {}
-    for name, value in environ.items():
+    for name, value in _read(environ).items():
         if not name.startswith(PREFIX) or name.startswith(PREFIX + "_") or value == "":
             continue
         if name not in known:
@@ -165,3 +167,20 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
                 kind = "a whole number" if "`int`" in text else "a number"
                 raise SettingError(f'{variable}: "{values[field]}" is not {kind}') from None
         raise SettingError(text) from None
+
+
+def _read(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with what stands in files put in its place; a variable itself goes before its file."""
+    found = dict(environ)
+    for meant in (f"{PREFIX}LEDGER", f"{PREFIX}REDIS", f"{PREFIX}PEPPER"):  # what may hold a secret
+        name = f"{meant}_FILE"
+        path = found.pop(name, "")
+        if path and not found.get(meant):
+            try:
+                found[meant] = Path(path).read_text().strip()
+            except (OSError, UnicodeDecodeError) as wrong:
+                why = getattr(wrong, "strerror", None) or "it is not text"
+                raise SettingError(f"{name}: {path} cannot be read: {why}") from None
+            if not found[meant]:
+                raise SettingError(f"{name}: {path} is empty")
+    return found

@@ -1,5 +1,7 @@
 """Settings come from the environment, and a wrong one is named."""
 
+from pathlib import Path
+
 import pytest
 
 from gateway.settings import SettingError, Settings, settings
@@ -46,3 +48,34 @@ def test_no_secret_is_shown() -> None:
     shown = repr(settings({"PANELMUX_PEPPER": "s3cret-pepper", "PANELMUX_REDIS": "redis://:s3cret-pass@host:1/0"}))
     assert "s3cret" not in shown
     assert "host:1/0" in shown
+
+
+@pytest.mark.parametrize("setting", ["ledger", "redis", "pepper"])
+def test_what_may_hold_a_secret_may_stand_in_a_file(tmp_path: Path, setting: str) -> None:
+    value = {"ledger": "sqlite:///kept.db", "redis": "redis://h:1", "pepper": "ground"}[setting]
+    file = tmp_path / setting
+    file.write_text(value + "\n")
+    read = settings({f"PANELMUX_{setting.upper()}_FILE": str(file)})
+    assert getattr(read, setting) == value
+
+
+def test_a_variable_goes_before_its_file(tmp_path: Path) -> None:
+    (tmp_path / "pepper").write_text("from the file")
+    read = settings({"PANELMUX_PEPPER": "from here", "PANELMUX_PEPPER_FILE": str(tmp_path / "pepper")})
+    assert read.pepper == "from here"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "No such file"), (b"", "is empty"), (b"\n", "is empty"), (b"\xff", "not text")]
+)
+def test_a_file_that_gives_no_secret_is_named(tmp_path: Path, content: bytes | None, said: str) -> None:
+    file = tmp_path / "pepper"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingError, match=rf"PANELMUX_PEPPER_FILE: {file}.* {said}"):
+        settings({"PANELMUX_PEPPER_FILE": str(file)})
+
+
+def test_no_other_setting_is_read_from_a_file() -> None:
+    with pytest.raises(SettingError, match="PANELMUX_PORT_FILE: not a setting"):
+        settings({"PANELMUX_PORT_FILE": "/port"})

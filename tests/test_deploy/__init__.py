@@ -1,0 +1,1 @@
+"""What deploy/ holds: each file by the tool that reads it, and all of them together."""

@@ -22,6 +22,7 @@ from gateway.settings import SettingError, Settings, beside_ledger
 
 PREFIX: Final = "pm_"
 _KNOWN_S: Final = 1.0  # how long a key is believed without asking the ledger: a revoked one dies within this
+_BELIEVED_S: Final = 300.0  # and how long it is by those who are told only what was, while the ledger cannot be read
 _KNOWN_MAX: Final = 10_000
 
 
@@ -58,6 +59,13 @@ class Accounts:
             self._known.clear()
         self._known[digest] = (self._clock() + _KNOWN_S, *found)
         return found
+
+    def last_known(self, key: str) -> tuple[Key, Account] | None:
+        """Whose key it was when the ledger last said so, up to five minutes ago; for when it cannot."""
+        known = self._known.get(self.hashed(key))
+        if known is None or self._clock() - known[0] > _BELIEVED_S:
+            return None
+        return known[1], known[2]
 
     async def bind(self) -> None:
         """Make sure that the ledger's keys were made with this pepper; WrongState where they were not."""

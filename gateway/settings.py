@@ -63,8 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     metrics_from: str = "127.0.0.0/8,::1"
     connections: int = 4096
     connections_each: int = 256
-    key_rate: float = 1000.0
-    address_rate: float = 2000.0
+    key_rate: float = 0.0
+    address_rate: float = 0.0
     shed_s: float = 2.0
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Who comes next where not all can come at once: each in turn, so that one who asks for much keeps nobody waiting."""
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from typing import Final
 
@@ -39,16 +39,19 @@ class Turns:
         self._waiting_each: Final = waiting_each
         self._wait_s: Final = wait_s
         self._running = 0
-        self._own: Counter[Hashable] = Counter()  # of each one, those that run
+        self._own: dict[Hashable, int] = {}  # of each one, those that run
         self._lines: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()  # whose turn is next first
         self.waiting = 0
 
     def begin(self, who: Hashable) -> bool:
         """Take a turn if there is one now; whoever waits and could have it has had it before."""
-        if self._running >= self.most or not self._may(who):
+        if self._running >= self.most:
+            return False
+        own = self._own.get(who, 0)
+        if self._each is not None and own >= self._each:
             return False
         self._running += 1
-        self._own[who] += 1
+        self._own[who] = own + 1
         return True
 
     async def wait(self, who: Hashable) -> None:
@@ -80,14 +83,14 @@ class Turns:
     def end(self, who: Hashable) -> None:
         """Give a turn back: the next one has it."""
         self._running -= 1
-        self._own[who] -= 1
-        if not self._own[who]:
-            del self._own[who]
+        own = self._own.pop(who) - 1
+        if own:
+            self._own[who] = own
         while self._lines and self._running < self.most and self._next():
             pass
 
     def _may(self, who: Hashable) -> bool:
-        return self._each is None or self._own[who] < self._each
+        return self._each is None or self._own.get(who, 0) < self._each
 
     def _next(self) -> bool:
         """Let the next one begin; False where nobody who waits may."""
@@ -101,9 +104,7 @@ class Turns:
             self._lines.move_to_end(who)
         else:
             del self._lines[who]
-        if not turn.done():  # else it was cancelled this very moment
-            self._running += 1
-            self._own[who] += 1
+        if not turn.done() and self.begin(who):  # else it was cancelled this very moment
             turn.set_result(None)
         return True
 

@@ -15,16 +15,14 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.api_v2.actions import READ_S, Actions, Call
+from gateway.api_v2.actions import Actions, Call
 from gateway.api_v2.answers import error
 from gateway.api_v2.asgi import Answer, Gone, Receipt, TooLarge, header, send_answer, silence
-from gateway.api_v2.deadline import Deadline
 from gateway.api_v2.form import Form, read_form, wrong
 from gateway.api_v2.needs import Accounts, Admission, Catalog, Orders
-from gateway.door import Caller, Door
+from gateway.door import HEAVY, SPARES, Caller, Door
 from gateway.errors import BadForm, Busy, GatewayError, TooMany, WrongKey
 from gateway.ledger.records import Account, Key
-from gateway.turns import Turns
 from providers.base import READS
 
 __all__ = ["routes"]
@@ -77,7 +75,6 @@ class Edge:
         self._door = door
         self._actions = actions
         self._receipt = Receipt(receipt_s)
-        self._patience = Deadline(READ_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -130,12 +127,18 @@ class Edge:
         if action == "add" and scope["method"] == "GET" and not key.get_add:
             raise BadForm("Incorrect request: add is not accepted by GET")
         call = Call(key, account, form, scope)
-        if self._door.spares() and (answer := self._actions.recalled(action, call)) is not None:
+        level = self._door.level()
+        if level >= SPARES and (answer := self._actions.recalled(action, call)) is not None:
             return answer
         try:
             if fault is not None:
                 raise fault
-            turns = await self._turn(action, account.id, scope, receive)
+            if level and action in HEAVY:
+                raise self._door.shed()
+            turns = self._door.turns(action)
+            waited = not turns.begin(account.id)
+            if waited:
+                await self._door.wait(turns, account.id)
         except (TooMany, Busy):
             if action == "add" and self._actions.is_repeat(call):  # what is bought already must not be refused
                 return await self._actions.table[action](call)
@@ -144,6 +147,8 @@ class Edge:
                 raise
             return answer
         try:
+            if waited and await Request(scope, receive).is_disconnected():
+                raise Gone  # nothing was begun, and nobody would hear of it
             return await self._actions.table[action](call)
         finally:
             turns.end(account.id)
@@ -154,38 +159,21 @@ class Edge:
         if not good:
             await self._door.looks_up(caller)
         try:
-            key, account = await self._patience.of(self._accounts.by_key(text))
+            key, account = await self._accounts.by_key(text)
         except WrongKey:
             self._door.wrong(caller, text)
             raise
-        except (Busy, TimeoutError) as fault:
+        except Busy as fault:
             known = self._accounts.last_known(text)
             if known is None:
-                raise Busy from fault
-            return *known, Busy()
+                raise
+            return *known, fault
         finally:
             if not good:
                 self._door.looked_up(caller)
         if not good:
             self._door.right(text)
         return key, account, None
-
-    async def _turn(self, action: str, account: int, scope: Scope, receive: Receive) -> Turns:
-        """The turns of which the account has one now.
-
-        Raises:
-            Busy, TooMany: it has none, and nothing was begun.
-            Gone: the client left before its turn came.
-        """
-        if self._door.sheds(action):
-            raise Busy
-        turns = self._door.turns(action)
-        if not turns.begin(account):
-            await self._door.wait(turns, account)
-            if await Request(scope, receive).is_disconnected():
-                turns.end(account)
-                raise Gone
-        return turns
 
 
 def _place(fault: Exception) -> str:

@@ -16,13 +16,13 @@ import structlog
 from gateway.door.callers import Caller, Callers
 from gateway.door.crowd import Crowd, Seat
 from gateway.door.rates import Guesses, Rates
-from gateway.door.strain import Pulse, Strain
+from gateway.door.strain import SHEDS, SPARES, Pulse, Strain
 from gateway.errors import Busy, TooMany, TooManyWrong
 from gateway.metrics import Metrics
 from gateway.settings import Network, Settings, networks
 from gateway.turns import NoTurn, Turns
 
-__all__ = ["Caller", "Callers", "Crowd", "Door", "Pulse", "Seat", "Strain", "door"]
+__all__ = ["HEAVY", "SHEDS", "SPARES", "Caller", "Callers", "Crowd", "Door", "Pulse", "Seat", "Strain", "door"]
 
 HEAVY: Final = frozenset({"add", "refill", "cancel", "refill_status"})
 """Actions that buy, or ask panels."""
@@ -144,16 +144,14 @@ class Door:
             self._metrics.refused.labels("account_turns" if none.own else "turns").inc()
             raise (TooMany if none.own else Busy) from None
 
-    def sheds(self, action: str) -> bool:
-        """Whether a call is one of those that are refused because we are behind."""
-        if action not in HEAVY or not self.strain.sheds(self._clock()):
-            return False
-        self._metrics.refused.labels("behind").inc()
-        return True
+    def level(self) -> int:
+        """How far behind we are: 0, `SHEDS` or `SPARES`."""
+        return self.strain.level(self._clock())
 
-    def spares(self) -> bool:
-        """Whether what is known is answered as it is known: we are far behind."""
-        return self.strain.spares(self._clock())
+    def shed(self) -> Busy:
+        """The error of a call that is refused because we are behind."""
+        self._metrics.refused.labels("behind").inc()
+        return Busy()
 
     def remembers(self, action: str) -> None:
         """A call was answered from memory."""

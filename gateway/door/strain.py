@@ -14,6 +14,13 @@ from typing import Final
 from gateway.metrics import Metrics
 
 EVERY_S: Final = 0.25
+
+SHEDS: Final = 1
+"""New orders are refused."""
+
+SPARES: Final = 2
+"""And what is known is answered as it is known."""
+
 _STANDING: Final = 3  # measurements in a row: what one of them does not show was a moment's, and sheds nothing
 
 
@@ -48,13 +55,10 @@ class Strain:
         pending = 0.0 if self._writing_since is None else now - self._writing_since
         return self._lag_s + max(self._write_s, pending)
 
-    def sheds(self, now: float) -> bool:
-        """Whether new orders are refused."""
-        return self.behind_s(now) >= self._shed_s
-
-    def spares(self, now: float) -> bool:
-        """Whether also what can be answered from memory is: twice as far behind."""
-        return self.behind_s(now) >= 2 * self._shed_s
+    def level(self, now: float) -> int:
+        """0 = all is well, `SHEDS`, or, twice as far behind, `SPARES`."""
+        behind_s = self.behind_s(now)
+        return 0 if behind_s < self._shed_s else SHEDS if behind_s < 2 * self._shed_s else SPARES
 
 
 class Pulse:

@@ -197,17 +197,37 @@ def _passes(door: Door, caller: Any, key: str) -> bool:
 async def test_unknown_keys_of_one_address_wait_behind_those_of_others() -> None:
     door, _ = ticking()
     flood, shop = door.callers.of("203.0.113.9"), door.callers.of("203.0.113.10")
-    asked = [asyncio.create_task(door.looks_up(flood)) for _ in range(40)]
+    asked = [asyncio.create_task(door.looks_up(flood, f"wrong {number}")) for number in range(40)]
     await asyncio.sleep(0)
-    await door.looks_up(shop)
+    assert await door.looks_up(shop, "good")
     assert sum(task.done() for task in asked) == 8
     for _ in range(30):
         door.wrong(flood, "wrong")
-    for _ in range(8):
-        door.looked_up(flood)
+    for number in range(8):
+        door.looked_up(flood, f"wrong {number}")
     answers = await asyncio.gather(*asked, return_exceptions=True)
-    assert [type(answer) for answer in answers] == [type(None)] * 8 + [TooManyWrong] * 32, "cut while they waited"
+    assert [type(answer) for answer in answers] == [bool] * 8 + [TooManyWrong] * 32, "cut while they waited"
     assert door.knocks(shop, "good") is False
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_a_new_key_that_calls_many_times_at_once_is_looked_up_once(right: bool) -> None:
+    door, _ = ticking()
+    shop = door.callers.of("203.0.113.10")
+    assert await door.looks_up(shop, "new")
+    asked = [asyncio.create_task(door.looks_up(shop, "new")) for _ in range(100)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in asked)
+    if right:
+        door.right("new")
+    door.looked_up(shop, "new")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert [task.result() for task in asked if task.done()] == ([False] * 100 if right else [True] * 8)
+    for task in asked:
+        task.cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
 
 
 # Connections

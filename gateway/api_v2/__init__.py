@@ -156,10 +156,11 @@ class Edge:
     async def _whose(self, caller: Caller, text: str) -> tuple[Key, Account, Busy | None]:
         """Whose key it is; with a fault where the ledger cannot say, and it is believed as it was last known."""
         good = self._door.knocks(caller, text)
-        if not good:
-            await self._door.looks_up(caller)
+        asks = not good and await self._door.looks_up(caller, text)
         try:
             key, account = await self._accounts.by_key(text)
+            if asks:
+                self._door.right(text)
         except WrongKey:
             self._door.wrong(caller, text)
             raise
@@ -169,10 +170,8 @@ class Edge:
                 raise
             return *known, fault
         finally:
-            if not good:
-                self._door.looked_up(caller)
-        if not good:
-            self._door.right(text)
+            if asks:
+                self._door.looked_up(caller, text)
         return key, account, None
 
 

@@ -7,6 +7,7 @@ guesses. A key that is not known waits until those of other addresses have been 
 delays the first call of a good key and does not keep it out.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Final
@@ -63,7 +64,8 @@ class Door:
         self._keys = Rates(key_rate)
         self._sites = Rates(address_rate)
         self._guesses = Guesses()
-        self._lookups = Turns(_LOOKUPS, each=_LOOKUPS_EACH, waiting_each=64, wait_s=2.0)
+        self._lookups = Turns(_LOOKUPS, each=_LOOKUPS_EACH, wait_s=2.0)
+        self._asked: dict[int, asyncio.Event] = {}  # fingerprints of keys that are being looked up
         self._good: dict[int, None] = {}  # fingerprints, those that came in last at the end
         self._told: set[str] = set()
 
@@ -88,26 +90,48 @@ class Door:
             raise TooManyWrong
         return False
 
-    async def looks_up(self, caller: Caller) -> None:
+    async def looks_up(self, caller: Caller, key: str) -> bool:
         """Return when an unknown key of that caller may be looked up; `looked_up` follows.
 
+        False where it need not be: somebody else's call with it was meanwhile, and it is right.
+
         Raises:
-            TooManyWrong: its turn would come too late, or its address has been cut off meanwhile.
+            TooManyWrong: its address has been cut off meanwhile.
+            Busy: its turn would come too late.
         """
-        if self._lookups.begin(caller.site):
-            return
+        fingerprint = hash(key)
+        other = self._asked.get(fingerprint)
+        if other is not None:
+            await other.wait()
+            if fingerprint in self._good:
+                return False
+        asked = self._asked[fingerprint] = asyncio.Event()
         try:
-            await self._lookups.wait(caller.site)
-        except NoTurn:
-            self._metrics.refused.labels("lookups").inc()
-            raise TooManyWrong from None
+            if not self._lookups.begin(caller.site):
+                await self._lookups.wait(caller.site)
+        except BaseException as none:
+            self._answered(fingerprint, asked)
+            if isinstance(none, NoTurn):
+                self._metrics.refused.labels("lookups").inc()
+                raise Busy from None
+            raise
         if self._guesses.cut(caller.site, self._clock()):
-            self._lookups.end(caller.site)
+            self.looked_up(caller, key)
             self._metrics.refused.labels("wrong_keys").inc()
             raise TooManyWrong
+        return True
 
-    def looked_up(self, caller: Caller) -> None:
+    def looked_up(self, caller: Caller, key: str) -> None:
+        """It has been, whatever came of it."""
         self._lookups.end(caller.site)
+        self._answered(hash(key), self._asked.get(hash(key)))
+
+    def _answered(self, fingerprint: int, asked: asyncio.Event | None) -> None:
+        """Let those go on who wait for what came of a key."""
+        if asked is not None:
+            asked.set()
+            if self._asked.get(fingerprint) is asked:
+                del self._asked[fingerprint]
 
     def right(self, key: str) -> None:
         """The key was right."""

@@ -237,7 +237,8 @@ class Connections:
     """A crowd and who was cut."""
 
     def __init__(self, **bounds: int) -> None:
-        self.crowd = Crowd(Metrics(), **bounds)
+        self.now = 0.0
+        self.crowd = Crowd(Metrics(), clock=lambda: self.now, **bounds)
         self.cut: list[str] = []
 
     def come(self, name: str, state: State = "resting", *, site: str | None = "a") -> Seat | None:
@@ -261,6 +262,23 @@ def test_those_that_rest_give_way_first_and_the_longest_of_them() -> None:
     assert house.cut == ["fourth", "third", "second"]
     assert house.come("eighth") is None, "whoever is being answered loses nothing"
     assert len(house.crowd) == 4
+
+
+def test_a_request_that_is_slow_gives_way_before_a_connection_that_rests() -> None:
+    house = Connections(most=3)
+    house.come("slow", "arriving")
+    house.come("resting")
+    late = house.come("resting, then slow")
+    assert late is not None
+    house.now = 100.0
+    house.crowd.turn(late, "arriving")
+    house.come("first", "working")
+    assert house.cut == ["slow"]
+    house.come("second", "working")
+    assert house.cut == ["slow", "resting"], "the other one began a moment ago"
+    house.now = 103.0
+    house.come("third", "working")
+    assert house.cut == ["slow", "resting", "resting, then slow"]
 
 
 def test_one_address_fills_its_own_room_and_no_more() -> None:

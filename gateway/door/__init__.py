@@ -55,7 +55,7 @@ class Door:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.callers: Final = Callers(proxies)
-        self.crowd: Final = Crowd(metrics, most=connections, most_each=connections_each)
+        self.crowd: Final = Crowd(metrics, most=connections, most_each=connections_each, clock=clock)
         self.strain: Final = Strain(shed_s)
         self._reads = Turns(_READS)
         self._orders = Turns(_ORDERS, each=_ORDERS // 2)  # a slow panel holds them long

@@ -1,10 +1,12 @@
 """Connections: how many there may be, and which one gives way when there are too many.
 
-What waits gives way, the longest waiting first: connections that rest between two requests, then those whose request is
-not whole. So those who hold connections open without saying anything, or say it very slowly, lose them to those who
-come with something to say, and one whose request is being answered loses nothing.
+What waits gives way, the longest waiting first: connections whose request should long be whole, then those that rest
+between two requests, then those whose request is on its way. So those who hold connections open without saying
+anything, or say it very slowly, lose them to those who come with something to say, and one whose request is being
+answered loses nothing.
 """
 
+import time
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -16,16 +18,20 @@ EACH_BYTES: Final = 8 * 1024 * 1024
 ALL_BYTES: Final = 64 * 1024 * 1024
 """And of all together."""
 
+SLOW_S: Final = 2.0
+"""A request that is not whole by then is slow: 256 KiB come in a second over any line that sells."""
+
 State = Literal["arriving", "working", "resting"]
 
 
 class Seat:
     """One connection. `cut` ends it at once; `held` is how many bytes of an unfinished request it keeps."""
 
-    __slots__ = ("cut", "held", "site", "state")
+    __slots__ = ("cut", "held", "since", "site", "state")
 
-    def __init__(self, site: str | None, cut: Callable[[], None]) -> None:
+    def __init__(self, site: str | None, cut: Callable[[], None], since: float) -> None:
         self.site = site
+        self.since = since
         self.cut = cut
         self.state: State = "arriving"
         self.held = 0
@@ -50,12 +56,14 @@ class Crowd:
         most_each: int = 256,
         all_bytes: int = ALL_BYTES,
         each_bytes: int = EACH_BYTES,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.most = most
         self._most_each = most_each
         self._all_bytes = all_bytes
         self._each_bytes = each_bytes
         self._metrics = metrics
+        self._clock = clock
         self._sites: dict[str, _Site] = {}
         self._states: dict[State, dict[Seat, None]] = {"arriving": {}, "working": {}, "resting": {}}
         self.held = 0
@@ -73,7 +81,7 @@ class Crowd:
         if len(self) >= self.most and not self._longest_waiting():
             self._metrics.refused.labels("connections").inc()
             return None
-        seat = Seat(site, cut)
+        seat = Seat(site, cut, self._clock())
         self._states["arriving"][seat] = None
         if site is not None:
             self._sites.setdefault(site, _Site()).seats[seat] = None
@@ -84,6 +92,8 @@ class Crowd:
         if self._states[seat.state].pop(seat, seat) is None:
             self._states[state][seat] = None
             seat.state = state
+            if state == "arriving":
+                seat.since = self._clock()
 
     def hold(self, seat: Seat, size: int) -> None:
         """A connection holds so many bytes of an unfinished request; whoever is beyond the bounds is cut."""
@@ -114,11 +124,19 @@ class Crowd:
             self._sites[seat.site].held += more
 
     def _longest_waiting(self) -> bool:
-        for state in ("resting", "arriving"):
-            for seat in self._states[state]:
-                self._cut(seat, state)
-                return True
-        return False
+        arriving, resting = (next(iter(self._states[state]), None) for state in ("arriving", "resting"))
+        if arriving is not None and self._is_slow(arriving):
+            self._cut(arriving, "slow")
+        elif resting is not None:
+            self._cut(resting, "resting")
+        elif arriving is not None:
+            self._cut(arriving, "arriving")
+        else:
+            return False
+        return True
+
+    def _is_slow(self, seat: Seat) -> bool:
+        return self._clock() - seat.since > SLOW_S
 
     def _give_way(self, place: _Site) -> bool:
         """The same among the connections of one site; the longest connected first, for they are few."""

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from gateway.door import SHEDS
+from gateway.api_v2 import actions
+from gateway.door import SHEDS, SPARES
 from gateway.ledger.records import Account, Key, LedgerBusy
 from gateway.rules.model import Publish, Rules
 from providers.sandbox import Sandbox
@@ -320,6 +321,44 @@ async def test_status_is_as_last_known_while_the_ledger_cannot_be_read(
         shop.url, data={"key": shop.key, "action": "status", "order": str(orders[0])}
     ) as answer:
         assert answer.status == 503, "a key is not believed for ever"
+
+
+async def test_status_is_as_last_known_where_the_ledger_does_not_answer_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(actions, "READ_S", 0.05)
+    async with open_shop(tmp_path) as shop:
+        order = await buys(shop)
+        before = await shop.call("status", order=order)
+        monkeypatch.setattr(shop.gateway.ledger, "orders", silent)
+        assert await shop.call("status", order=order) == before
+        assert counted(shop, "remembered_total", action="status") == 1
+
+
+async def test_far_behind_nobody_asks_the_ledger_for_what_is_known(
+    known: tuple[Selling, Sequence[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, orders = known
+    monkeypatch.setattr(shop.gateway.door.strain, "level", lambda _now: SPARES)
+    asked: list[object] = []
+    ask = shop.gateway.ledger.orders
+
+    async def counting(account: int, ids: Sequence[int]) -> Any:
+        asked.append(ids)
+        return await ask(account, ids)
+
+    monkeypatch.setattr(shop.gateway.ledger, "orders", counting)
+    assert "charge" in await shop.call("status", order=orders[0])
+    assert await shop.call("status", order="nonsense") == {"error": "Incorrect order ID"}
+    assert await shop.call("services")
+    assert asked == []
+    assert await shop.call("status", order=999) == {"error": "Incorrect order ID"}, (
+        "nothing is known of it: it is asked"
+    )
+    assert asked == [[999]]
 
 
 async def test_orders_are_refused_at_once_while_the_ledger_is_behind_and_the_rest_goes_on(

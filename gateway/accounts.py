@@ -4,6 +4,7 @@ A key is `pm_`, 160 random bits and a checksum; the ledger keeps its HMAC alone,
 without the pepper. Keys brought from elsewhere have any form and are hashed the same way.
 """
 
+import asyncio
 import hashlib
 import hmac
 import os
@@ -22,6 +23,8 @@ from gateway.settings import SettingError, Settings, beside_ledger
 
 PREFIX: Final = "pm_"
 _KNOWN_S: Final = 1.0  # how long a key is believed without asking the ledger: a revoked one dies within this
+_BELIEVED_S: Final = 300.0  # and how long it is by those who are told only what was, while the ledger cannot be read
+_ASK_S: Final = 2.0  # how long the ledger is waited for
 _KNOWN_MAX: Final = 10_000
 
 
@@ -48,8 +51,9 @@ class Accounts:
         if known is not None and known[0] > self._clock():
             return known[1], known[2]
         try:
-            found = await self._ledger.find_key(digest)
-        except LedgerBusy as busy:
+            async with asyncio.timeout(_ASK_S):
+                found = await self._ledger.find_key(digest)
+        except (LedgerBusy, TimeoutError) as busy:
             raise Busy from busy
         if found is None or not hmac.compare_digest(found[0].hash, digest):
             self._known.pop(digest, None)
@@ -58,6 +62,13 @@ class Accounts:
             self._known.clear()
         self._known[digest] = (self._clock() + _KNOWN_S, *found)
         return found
+
+    def last_known(self, key: str) -> tuple[Key, Account] | None:
+        """Whose key it was when the ledger last said so, up to five minutes ago; for when it cannot."""
+        known = self._known.get(self.hashed(key))
+        if known is None or self._clock() - known[0] > _BELIEVED_S:
+            return None
+        return known[1], known[2]
 
     async def bind(self) -> None:
         """Make sure that the ledger's keys were made with this pepper; WrongState where they were not."""

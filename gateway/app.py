@@ -5,7 +5,6 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from ipaddress import ip_address
 from typing import Final, Self
 
 import msgspec
@@ -19,6 +18,8 @@ from gateway import api_v2, ledger, panels, shared
 from gateway.accounts import Accounts, pepper
 from gateway.admission import Admission
 from gateway.catalog import Catalog
+from gateway.door import Pulse, door
+from gateway.door.callers import parsed
 from gateway.ledger.lock import Lock
 from gateway.ledger.records import LedgerError
 from gateway.ledger.spill import Spill
@@ -28,7 +29,7 @@ from gateway.orders import Orders
 from gateway.placing import Placing, recovered, unspilled
 from gateway.reconcile import Reconcile
 from gateway.rules.model import Rules
-from gateway.settings import Settings, is_postgres, node_name, spill_path
+from gateway.settings import Settings, is_postgres, networks, node_name, spill_path
 
 _log = structlog.get_logger()
 
@@ -81,6 +82,8 @@ class Gateway:
         self.accounts = Accounts(self.ledger, pepper(settings))
         self.admission = Admission(rules.accounts)
         self.metrics = Metrics()
+        self.door = door(settings, self.metrics)
+        self._pulse = Pulse(self.door.strain, lambda: self.ledger.postpone([], 0), self.metrics)
         self._spill = Spill(spill_path(settings))
         self._lock = None if is_postgres(settings.ledger) else Lock(settings.ledger)
         self.nodes = self._node()
@@ -116,7 +119,9 @@ class Gateway:
         self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
         self.app = Starlette(
             routes=[
-                *api_v2.routes(self.accounts, self.admission, self.catalog, self.orders, currency=rules.currency),
+                *api_v2.routes(
+                    self.accounts, self.admission, self.catalog, self.orders, self.door, currency=rules.currency
+                ),
                 Route("/healthz", self._healthz),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._metrics),
@@ -149,6 +154,8 @@ class Gateway:
             await self.catalog.start()
             opened.push_async_callback(self.reconcile.stop)
             await self.reconcile.start()
+            opened.push_async_callback(self._pulse.stop)
+            self._pulse.start()
             opened.push_async_callback(self._drain)
             self._opened = opened.pop_all()
         return self
@@ -248,10 +255,12 @@ class Gateway:
         return True
 
     async def _metrics(self, request: Request) -> Response:
-        """Names panels, so it is for this machine alone, and not for what a balancer passes on."""
-        near = request.client is not None and ip_address(request.client.host).is_loopback
+        """Names panels, so it is for the machines that the settings name, and not for what a balancer passes on."""
+        peer = None if request.client is None else parsed(request.client.host)
+        near = peer is not None and any(peer in network for network in networks(self.settings.metrics_from))
         if not near or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
             return Response(status_code=404)
+        self.door.count()
         with contextlib.suppress(LedgerError):
             unknown = await self.ledger.unknown_attempts(limit=_COUNTED)
             oldest_ms = min((one.created_ms for one in unknown), default=ledger.now_ms())

@@ -4,7 +4,8 @@
       WrongKey          nobody by that key
       BadForm           a field is missing or says what cannot be
       NotAllowed        the key may not do this
-      TooMany           the account calls too often
+      TooMany           the key, its account or its address calls too often
+        TooManyWrong    the address sent too many wrong keys
       NotEnoughFunds    the account's balance, or its budget, does not carry the charge
       RequestIdTaken    the request's own id was used for another order
       NotSold           no route can take this order now
@@ -39,8 +40,13 @@ class NotAllowed(GatewayError):
 
 
 class TooMany(GatewayError):
+    def __init__(self, words: str = "Rate limit exceeded") -> None:
+        super().__init__(words)
+
+
+class TooManyWrong(TooMany):
     def __init__(self) -> None:
-        super().__init__("Rate limit exceeded")
+        super().__init__("Too many failed attempts. Please retry later")
 
 
 class NotEnoughFunds(GatewayError):

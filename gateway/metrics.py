@@ -20,6 +20,22 @@ class Metrics:
         )
         self.rules_taken.set(1)
         self.waiting = Gauge("panelmux_waiting_orders", "Orders that nobody can take yet", registry=self._registry)
+        self.refused = Counter(
+            "panelmux_edge_refused", "Calls and connections refused before any work", ["why"], registry=self._registry
+        )
+        self.cut = Counter(
+            "panelmux_edge_cut", "Connections cut to make room, by what they did", ["why"], registry=self._registry
+        )
+        self.wrong_keys = Counter("panelmux_edge_wrong_keys", "Keys that are nobody's", registry=self._registry)
+        self.cut_off = Counter("panelmux_edge_cut_off", "Cuts for too many wrong keys", registry=self._registry)
+        self.remembered = Counter(
+            "panelmux_edge_remembered", "Answered as last known", ["action"], registry=self._registry
+        )
+        self.connections = Gauge("panelmux_edge_connections", "Open connections", registry=self._registry)
+        self.queued = Gauge("panelmux_edge_waiting", "Calls that wait for their turn", registry=self._registry)
+        self.behind = Gauge(
+            "panelmux_edge_behind_seconds", "How late the event loop and the ledger are", registry=self._registry
+        )
         self._unknown = Gauge(
             "panelmux_unknown_attempts", "Attempts whose outcome is not known", registry=self._registry
         )

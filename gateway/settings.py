@@ -3,14 +3,18 @@
 import os
 import socket
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
 PREFIX = "PANELMUX_"
 _WORKERS: Final = 64
 _SQLITE: Final = "sqlite:///"
+_PROXIES: Final = "FORWARDED_ALLOW_IPS"  # what the web server's own setting is called: read where ours is absent
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 
 class SettingError(ValueError):
@@ -36,6 +40,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         anchor_s: seconds between two readings of our money at a panel that had orders meanwhile.
         drain_s: how long a stop waits for orders that are being placed, seconds.
         log: console or json.
+        proxies: networks of the balancers whose word on a customer's address is believed.
+        metrics_from: networks that may read /metrics.
+        connections, connections_each: open at once, in all and of one address.
+        key_rate, address_rate: calls a second of one key and of one address; 0 = any.
+        shed_s: so far behind, new orders are refused, seconds.
     """
 
     rules: str = "routing_rules.yaml"
@@ -56,6 +65,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     anchor_s: float = 600.0
     drain_s: float = 130.0
     log: str = "console"
+    proxies: str = "127.0.0.1,::1"
+    metrics_from: str = "127.0.0.0/8,::1"
+    connections: int = 4096
+    connections_each: int = 256
+    key_rate: float = 0.0
+    address_rate: float = 0.0
+    shed_s: float = 2.0
 
     def __repr__(self) -> str:
         """Without the pepper, and without a password that the URL of Redis may hold."""
@@ -89,9 +105,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "status_s",
             "anchor_s",
             "drain_s",
+            "shed_s",
         ):
             if not 0 < getattr(self, name) < 10**6:
                 raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number of seconds above 0")
+        for name in ("connections", "connections_each"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number above 0")
+        for name in ("key_rate", "address_rate"):
+            if not 0 <= getattr(self, name) < 10**6:
+                raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not calls a second; 0 = any")
+        for name in ("proxies", "metrics_from"):
+            networks(getattr(self, name), variable=f"PANELMUX_{name.upper()}")
+
+
+def networks(text: str, *, variable: str = "") -> tuple[Network, ...]:
+    """Addresses and networks apart by commas.
+
+    Raises:
+        SettingError: one of them is none; the text names `variable`.
+    """
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            found.append(ip_network(part))
+        except ValueError:
+            hint = "; name the networks of your balancers" if part == "*" else ""
+            raise SettingError(
+                f'{variable}: "{part}" is not an address or a network such as 10.0.0.0/8{hint}'
+            ) from None
+    return tuple(found)
 
 
 def is_postgres(url: str) -> bool:
@@ -156,6 +199,9 @@ def settings(environ: Mapping[str, str] = os.environ) -> Settings:
         if name not in known:
             raise SettingError(f"{name}: not a setting; settings: {', '.join(known)}")
         values[known[name]] = value
+    if environ.get(_PROXIES):
+        networks(environ[_PROXIES], variable=_PROXIES)
+        values.setdefault("proxies", environ[_PROXIES])
     try:
         return msgspec.convert(values, Settings, strict=False)
     except SettingError:

@@ -1,5 +1,6 @@
 """Keys: given once, kept as a hash, revoked within a second, and nothing to be learned from a wrong one."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -117,6 +118,38 @@ async def test_a_ledger_that_cannot_be_read_is_our_fault_and_not_the_keys(
         raise LedgerBusy("disk I/O error")
 
     monkeypatch.setattr(record, "find_key", find)
+    with pytest.raises(Busy):
+        await Accounts(record, b"pepper").by_key(new_key())
+
+
+async def test_a_key_is_told_as_it_was_last_known_for_a_while_and_a_revoked_one_is_not(
+    record: Ledger, account: Account
+) -> None:
+    clock = Clock()
+    accounts = Accounts(record, b"pepper", clock=clock)
+    text, key = await accounts.create_key(account.id)
+    assert accounts.last_known(text) is None
+    found = await accounts.by_key(text)
+    clock.now = 300.0
+    assert accounts.last_known(text) == found
+    clock.now = 302.0
+    assert accounts.last_known(text) is None
+    await accounts.by_key(text)
+    await record.revoke_key(key.id)
+    clock.now = 304.0
+    with pytest.raises(WrongKey):
+        await accounts.by_key(text)
+    assert accounts.last_known(text) is None
+
+
+async def test_a_ledger_that_does_not_answer_is_not_waited_for_long(
+    record: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(_: bytes) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("gateway.accounts._ASK_S", 0.01)
+    monkeypatch.setattr(record, "find_key", silent)
     with pytest.raises(Busy):
         await Accounts(record, b"pepper").by_key(new_key())
 

@@ -23,8 +23,10 @@ from gateway.admission import Admission
 from gateway.api_v2 import routes
 from gateway.api_v2.asgi import MAX_BODY, Receipt
 from gateway.catalog.services import Service
+from gateway.door import Door
 from gateway.errors import GatewayError, WrongKey
 from gateway.ledger.records import Account, Key, Order
+from gateway.metrics import Metrics
 from gateway.routing import Policy
 from gateway.rules.model import AccountRules
 from providers.base import READS, OrderStatus, RefillStatus
@@ -85,6 +87,7 @@ class Accounts:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.known: dict[str, tuple[Key, Account]] = {}
 
     async def by_key(self, key: str) -> tuple[Key, Account]:
         self.asked.append(key)
@@ -95,6 +98,9 @@ class Accounts:
             Key(id=id, account=id, hash=b"", hint=key[-4:], get_add=key == KEY, created_ms=0),
             Account(id=id, name="shop", unlimited=False, available=Decimal(0), held=Decimal(0), created_ms=0),
         )
+
+    def last_known(self, key: str) -> tuple[Key, Account] | None:
+        return self.known.get(key)
 
 
 class Catalog:
@@ -131,6 +137,7 @@ class Orders:
         self.refills: dict[int, int | str] = {}
         self.refill_statuses: dict[int, RefillStatus] = {}
         self.cancels: dict[int, str | None] = {}
+        self.known: list[tuple[int, int, OrderFields]] = []
 
     def _note(self, action: str, account: Account, about: object) -> None:
         self.calls.append((action, account.id, about))
@@ -143,6 +150,12 @@ class Orders:
         self.named.append((request_id, repeats))
         self._note("add", account, (service.id, fields))
         return 23501
+
+    def is_known(
+        self, account: Account, service: Service, fields: OrderFields, *, request_id: str | None, repeats: str
+    ) -> bool:
+        self.named.append((request_id, repeats))
+        return (account.id, service.id, fields) in self.known
 
     def heard(self, order: int) -> None:
         self.told.append(order)
@@ -180,7 +193,10 @@ class House:
         self.catalog = Catalog(*(rows or (sold(1),)))
         self.orders = Orders()
         admission = Admission(self.rules)
-        edge = routes(self.accounts, admission, self.catalog, self.orders, currency="USD", receipt_s=receipt_s)
+        self.door = Door(Metrics())
+        edge = routes(
+            self.accounts, admission, self.catalog, self.orders, self.door, currency="USD", receipt_s=receipt_s
+        )
         self.app = Starlette(routes=edge)
         self.entered = asyncio.Event()
 

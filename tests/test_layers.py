@@ -17,13 +17,21 @@ LAYERS: list[set[str]] = [
     {"gateway.orders", "gateway.reconcile", "gateway.nodes"},
     {"gateway.placing"},
     {"gateway.evidence"},
-    {"gateway.catalog", "gateway.accounts", "gateway.admission"},
+    {"gateway.catalog", "gateway.accounts", "gateway.admission", "gateway.door"},
     {"gateway.panels"},
     {"gateway.rules"},
     {"gateway.ledger", "gateway.shared", "gateway.failover"},
     {"gateway.routing"},
     {"gateway.conditions"},
-    {"gateway.money", "gateway.errors", "gateway.settings", "gateway.health", "gateway.logs", "gateway.metrics"},
+    {
+        "gateway.money",
+        "gateway.errors",
+        "gateway.settings",
+        "gateway.health",
+        "gateway.logs",
+        "gateway.metrics",
+        "gateway.turns",
+    },
     {"providers"},
 ]
 """From the street down to the cellar. A file may import from lower layers and from its own folder."""

@@ -280,6 +280,35 @@ async def test_as_many_must_hear_as_waited() -> None:
     assert await memory.add() == 2
 
 
+async def test_what_would_be_answered_without_buying_is_known_before_and_nothing_else_is() -> None:
+    memory = Memory()
+
+    def known(link: str = "l", *, name: str | None = None, policy: str = "join") -> bool:
+        asked = request(1, 1, Default(link=link, quantity=1), name=name, repeats=policy)
+        before = dict(memory.repeats._answered)
+        answer = memory.repeats.knows(asked)
+        assert memory.repeats._answered == before
+        return answer
+
+    assert not known()
+    first = asyncio.create_task(memory.add())
+    named = asyncio.create_task(memory.add("m", name="n"))
+    await asyncio.sleep(0)
+    assert known()
+    assert not known(policy="allow")
+    assert not known("other")
+    assert known("m", name="n")
+    assert not known("other", name="n")
+    await asyncio.gather(first, named)
+    assert known(), "nobody has heard the answer"
+    memory.repeats.heard(1)
+    assert not known()
+    assert known(policy="30")
+    assert not known("m", name="n"), "the ledger knows, and is not asked"
+    memory.now += 31
+    assert not known(policy="30")
+
+
 async def test_seconds_count_from_the_first() -> None:
     memory = Memory()
     assert await memory.add(policy="30") == 1

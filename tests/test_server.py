@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import re
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -245,6 +246,60 @@ async def test_an_answer_does_not_wait_for_the_customers_machine_between_its_hea
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_an_answer_that_is_not_taken_does_not_keep_its_connection(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with site.connection() as (reader, writer):
+        writer.write(GET)
+        await reader.readuntil(b";")
+        (open,) = site.state.connections
+        assert isinstance(open, Bounded)
+        stuffed = _Stuffed(open.transport)
+        monkeypatch.setattr(open, "transport", stuffed)
+        open.timeout_keep_alive_handler()
+        assert await reader.read() == b""
+        assert stuffed.aborted
+
+
+class _Stuffed:
+    """A transport whose peer takes nothing."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
+        self._transport.abort()
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "room", "raised"),
+    [
+        (1_024, 1_048_576, 4_096, 5_120),
+        (1_024, 3_024, 2_000, 3_024),
+        (1_024, 1_024, 512, 1_024),
+        (65_536, 65_536, 4_096, None),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, 4_096, None),
+        (1_024, resource.RLIM_INFINITY, 4_096, 5_120),
+    ],
+)
+def test_there_is_room_for_as_many_connections_as_the_system_lets_files_be_open(
+    soft: int, hard: int, room: int, raised: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: asked.append(limits))
+    assert server.room(4_096) == room
+    assert asked == ([] if raised is None else [(raised, hard)])
 
 
 # Signals

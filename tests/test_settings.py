@@ -35,6 +35,17 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("PANELMUX_LOG", "loud", 'PANELMUX_LOG: "loud"'),
         ("PANELMUX_DRAIN_S", "0", "PANELMUX_DRAIN_S: 0.0"),
         ("PANELMUX_STATUS_S", "nan", "PANELMUX_STATUS_S: nan"),
+        ("PANELMUX_SHED_S", "0", "PANELMUX_SHED_S: 0.0"),
+        ("PANELMUX_CONNECTIONS", "0", "PANELMUX_CONNECTIONS: 0 is not a number above 0"),
+        ("PANELMUX_KEY_RATE", "-1", "PANELMUX_KEY_RATE: -1.0 is not calls a second"),
+        ("PANELMUX_ADDRESS_RATE", "nan", "PANELMUX_ADDRESS_RATE: nan is not calls a second"),
+        ("PANELMUX_METRICS_FROM", "10.0.0.1/8", 'PANELMUX_METRICS_FROM: "10.0.0.1/8" is not an address or a network'),
+        (
+            "PANELMUX_PROXIES",
+            "10.0.0.1, *",
+            'PANELMUX_PROXIES: "*" is not an address or a network such as 10.0.0.0/8; name',
+        ),
+        ("FORWARDED_ALLOW_IPS", "*", 'FORWARDED_ALLOW_IPS: "*" is not an address'),
         ("PANELMUX_LEGDER", "sqlite:///x", "PANELMUX_LEGDER: not a setting; settings: PANELMUX_RULES"),
     ],
 )
@@ -42,6 +53,11 @@ def test_a_wrong_setting_is_named(variable: str, value: str, said: str) -> None:
     with pytest.raises(SettingError) as wrong:
         settings({variable: value})
     assert said in str(wrong.value)
+
+
+def test_proxies_are_what_ours_says_and_else_what_the_web_servers_own_variable_says() -> None:
+    assert settings({"FORWARDED_ALLOW_IPS": "10.0.0.1"}).proxies == "10.0.0.1"
+    assert settings({"FORWARDED_ALLOW_IPS": "10.0.0.1", "PANELMUX_PROXIES": "10.0.0.2"}).proxies == "10.0.0.2"
 
 
 def test_no_secret_is_shown() -> None:

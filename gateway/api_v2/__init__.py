@@ -7,7 +7,6 @@ silence. On `add`, too, an error is answered only where nothing was bought; word
 not follow an order that may be on its way.
 """
 
-from collections.abc import Mapping
 from traceback import extract_tb
 from typing import Final
 
@@ -16,12 +15,14 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.api_v2.actions import Action, Actions, Call
+from gateway.api_v2.actions import Actions, Call
 from gateway.api_v2.answers import error
 from gateway.api_v2.asgi import Answer, Gone, Receipt, TooLarge, header, send_answer, silence
 from gateway.api_v2.form import Form, read_form, wrong
 from gateway.api_v2.needs import Accounts, Admission, Catalog, Orders
+from gateway.door import HEAVY, SPARES, Caller, Door
 from gateway.errors import BadForm, Busy, GatewayError, TooMany, WrongKey
+from gateway.ledger.records import Account, Key
 from providers.base import READS
 
 __all__ = ["routes"]
@@ -47,12 +48,14 @@ def routes(
     admission: Admission,
     catalog: Catalog,
     orders: Orders,
+    door: Door,
     *,
     currency: str,
     receipt_s: float = RECEIPT_S,
 ) -> list[BaseRoute]:
     """The edge at its paths. `currency` is what amounts are in; `receipt_s` how long a request may take to arrive."""
-    edge = Edge(accounts, admission, Actions(catalog, orders, currency=currency).table, receipt_s)
+    actions = Actions(catalog, orders, currency=currency, tell=door.remembers)
+    edge = Edge(accounts, admission, door, actions, receipt_s)
     return [Route(path, edge) for path in PATHS]
 
 
@@ -60,10 +63,16 @@ class Edge:
     """An ASGI application rather than a Starlette endpoint: a form in, bytes out, and nothing between is paid for."""
 
     def __init__(
-        self, accounts: Accounts, admission: Admission, actions: Mapping[str, Action], receipt_s: float
+        self,
+        accounts: Accounts,
+        admission: Admission,
+        door: Door,
+        actions: Actions,
+        receipt_s: float,
     ) -> None:
         self._accounts = accounts
         self._admission = admission
+        self._door = door
         self._actions = actions
         self._receipt = Receipt(receipt_s)
 
@@ -91,7 +100,9 @@ class Edge:
         try:
             form = read_form(scope["query_string"], body, header(scope, b"content-type"))
             action = form.one("action")
-            return await self._called(action, form, scope)
+            return await self._called(action, form, scope, receive)
+        except Gone:
+            raise
         except TooMany as much:
             return silence(429) if action in READS else Answer(error(much.words))
         except Busy as busy:
@@ -103,19 +114,65 @@ class Edge:
             _log.error("call", action=action, outcome="failed", error=type(fault).__name__, at=_place(fault))
             return silence(500)
 
-    async def _called(self, action: str, form: Form, scope: Scope) -> Answer:
+    async def _called(self, action: str, form: Form, scope: Scope, receive: Receive) -> Answer:
         """What is asked first tells nothing of what comes after: an unknown action is the same without a key."""
-        if action not in self._actions:
+        if action not in self._actions.table:
             raise wrong("action")
         text = form.one("key")
         if not 0 < len(text) <= MAX_KEY:
             raise WrongKey
-        key, account = await self._accounts.by_key(text)
-        client = scope.get("client")
-        await self._admission.admit(key, account, action, client[0] if client else None)
+        caller = self._door.callers.caller(scope)
+        key, account, fault = await self._whose(caller, text)
+        await self._admission.admit(key, account, action, caller.address)
         if action == "add" and scope["method"] == "GET" and not key.get_add:
             raise BadForm("Incorrect request: add is not accepted by GET")
-        return await self._actions[action](Call(key, account, form, scope))
+        call = Call(key, account, form, scope)
+        level = self._door.level()
+        if level >= SPARES and (answer := self._actions.recalled(action, call)) is not None:
+            return answer
+        try:
+            if fault is not None:
+                raise fault
+            if level and action in HEAVY:
+                raise self._door.shed()
+            turns = self._door.turns(action)
+            waited = not turns.begin(account.id)
+            if waited:
+                await self._door.wait(turns, account.id)
+        except (TooMany, Busy):
+            if action == "add" and self._actions.is_repeat(call):  # what is bought already must not be refused
+                return await self._actions.table[action](call)
+            answer = self._actions.recalled(action, call)
+            if answer is None:
+                raise
+            return answer
+        try:
+            if waited and await Request(scope, receive).is_disconnected():
+                raise Gone  # nothing was begun, and nobody would hear of it
+            return await self._actions.table[action](call)
+        finally:
+            turns.end(account.id)
+
+    async def _whose(self, caller: Caller, text: str) -> tuple[Key, Account, Busy | None]:
+        """Whose key it is; with a fault where the ledger cannot say, and it is believed as it was last known."""
+        good = self._door.knocks(caller, text)
+        asks = not good and await self._door.looks_up(caller, text)
+        try:
+            key, account = await self._accounts.by_key(text)
+            if asks:
+                self._door.right(text)
+        except WrongKey:
+            self._door.wrong(caller, text)
+            raise
+        except Busy as fault:
+            known = self._accounts.last_known(text)
+            if known is None:
+                raise
+            return *known, fault
+        finally:
+            if asks:
+                self._door.looked_up(caller, text)
+        return key, account, None
 
 
 def _place(fault: Exception) -> str:

@@ -9,16 +9,22 @@ from starlette.types import Scope
 
 from gateway.api_v2 import answers
 from gateway.api_v2.asgi import JSON, Answer, header
+from gateway.api_v2.deadline import Deadline
 from gateway.api_v2.fields import order_fields, request_id, whole
 from gateway.api_v2.form import Form, wrong
 from gateway.api_v2.ids import MAX_READ, MAX_WRITE, Ids, ids
-from gateway.api_v2.listing import Listing
+from gateway.api_v2.listing import Listing, Manner
 from gateway.api_v2.needs import Catalog, Orders
+from gateway.api_v2.remembered import Remembered
 from gateway.catalog.services import Service
-from gateway.errors import Busy
+from gateway.errors import Busy, GatewayError
 from gateway.ledger.records import Account, Key
+from providers.service_types import OrderFields
 
 V = TypeVar("V")
+
+READ_S: Final = 2.0
+"""How long the ledger is waited for before `status` is answered as it was last known."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -34,13 +40,18 @@ Action = Callable[[Call], Awaitable[Answer]]
 
 
 class Actions:
-    """`table` has a function for each action."""
+    """`table` has a function for each action; `tell` is called with those that were answered from memory."""
 
-    def __init__(self, catalog: Catalog, orders: Orders, *, currency: str) -> None:
+    def __init__(
+        self, catalog: Catalog, orders: Orders, *, currency: str, tell: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._catalog = catalog
-        self._listing = Listing(catalog)
+        self._tell = tell
+        self._listing = Listing(catalog, tell=tell)
         self._orders = orders
         self._currency = currency
+        self._remembered: Remembered[answers.Stand] = Remembered()
+        self._patience = Deadline(READ_S)
         self.table: Final[Mapping[str, Action]] = {
             "services": self._services,
             "add": self._add,
@@ -51,22 +62,32 @@ class Actions:
             "balance": self._balance,
         }
 
+    def recalled(self, action: str, call: Call) -> Answer | None:
+        """What is answered without asking the ledger or anybody, where it is known: `status`, `services`.
+
+        Raises:
+            BadForm: what is asked for cannot be.
+        """
+        if action == "status":
+            return self._as_remembered(call.account, ids(call.form, "order", at_most=MAX_READ))
+        if action == "services":
+            return self._listing.last(call.account.name, **_manner(call))
+        return None
+
+    def is_repeat(self, call: Call) -> bool:
+        """Whether an `add` repeats one whose answer was not heard, and is answered without buying anything."""
+        try:
+            service, fields, name = self._asked(call)
+        except GatewayError:
+            return False
+        return self._orders.is_known(call.account, service, fields, request_id=name, repeats=call.key.repeats)
+
     async def _services(self, call: Call) -> Answer:
-        return await self._listing.answer(
-            call.account.name,
-            if_none_match=header(call.scope, b"if-none-match"),
-            accept_encoding=header(call.scope, b"accept-encoding"),
-        )
+        return await self._listing.answer(call.account.name, **_manner(call))
 
     async def _add(self, call: Call) -> Answer:
-        service = self._service(call.account.name, whole(call.form.one("service")))
-        order = await self._orders.add(
-            call.account,
-            service,
-            order_fields(call.form, service),
-            request_id=request_id(call.form, header(call.scope, b"idempotency-key")),
-            repeats=call.key.repeats,
-        )
+        service, fields, name = self._asked(call)
+        order = await self._orders.add(call.account, service, fields, request_id=name, repeats=call.key.repeats)
         heard = partial(self._orders.heard, order)
         if not call.key.shows_route:
             return Answer(answers.added(order), heard=heard)
@@ -75,6 +96,12 @@ class Actions:
         except Exception:  # noqa: BLE001 - the order is placed: its id is answered whatever else fails
             route = ""
         return Answer(answers.added(order), headers=(*JSON, (b"x-panelmux-route", route.encode())), heard=heard)
+
+    def _asked(self, call: Call) -> tuple[Service, OrderFields, str | None]:
+        """What an `add` asks for, and its own name for it."""
+        service = self._service(call.account.name, whole(call.form.one("service")))
+        name = request_id(call.form, header(call.scope, b"idempotency-key"))
+        return service, order_fields(call.form, service), name
 
     def _service(self, account: str, id: int | None) -> Service:
         service = self._catalog.sold_to(account, id) if id else None
@@ -86,8 +113,23 @@ class Actions:
 
     async def _status(self, call: Call) -> Answer:
         asked = ids(call.form, "order", at_most=MAX_READ)
-        orders = await _ask(self._orders.status, call.account, asked)
-        return Answer(answers.status(asked, orders, self._currency))
+        try:
+            orders = await self._patience.of(_ask(self._orders.status, call.account, asked))
+        except Exception:  # whatever it is, an order that was shown stands as it was shown
+            answer = self._as_remembered(call.account, asked)
+            if answer is None:
+                raise
+            return answer
+        stand = {id: answers.stand(order, self._currency) for id, order in orders.items()}
+        self._remembered.keep(call.account.id, stand)
+        return Answer(answers.status(asked, stand))
+
+    def _as_remembered(self, account: Account, asked: Ids) -> Answer | None:
+        stand = self._remembered.all(account.id, asked.numbers())
+        if stand is None:
+            return None
+        self._tell("status")
+        return Answer(answers.status(asked, stand))
 
     async def _refill(self, call: Call) -> Answer:
         asked = ids(call.form, "order", at_most=MAX_WRITE)
@@ -103,6 +145,14 @@ class Actions:
 
     async def _balance(self, call: Call) -> Answer:
         return Answer(answers.balance(await self._orders.balance(call.account), self._currency))
+
+
+def _manner(call: Call) -> Manner:
+    """How a list is to be answered."""
+    return {
+        "if_none_match": header(call.scope, b"if-none-match"),
+        "accept_encoding": header(call.scope, b"accept-encoding"),
+    }
 
 
 async def _ask(

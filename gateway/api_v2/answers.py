@@ -11,7 +11,7 @@ Amounts, counts and rates are strings; order ids are integers in lists and texts
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -33,7 +33,7 @@ class _Error(msgspec.Struct):
     error: str
 
 
-class _Status(msgspec.Struct):
+class _Status(msgspec.Struct, gc=False):
     charge: str
     start_count: str
     status: str
@@ -53,6 +53,9 @@ class _SubscriptionStatus(msgspec.Struct):
     orders: tuple[int, ...] = ()
 
 
+Stand: TypeAlias = _Status | _SubscriptionStatus
+
+
 def error(words: str) -> bytes:
     return _encode(_Error(words))
 
@@ -65,17 +68,18 @@ def balance(amount: Decimal, currency: str) -> bytes:
     return _encode({"balance": wire(amount), "currency": currency})
 
 
-def status(ids: Ids, orders: Mapping[int, Order], currency: str) -> bytes:
+def status(ids: Ids, stand: Mapping[int, Stand]) -> bytes:
     """One order's own shape, or many keyed by id."""
     if not ids.many:
-        return _encode(_status(_of(orders, ids.asked[0]), currency))
-    return _encode({str(id): _status(_of(orders, id), currency) for id in ids.asked})
+        return _encode(_of(stand, ids.asked[0]) or _Error(NO_ORDER))
+    return _encode({str(id): _of(stand, id) or _Error(NO_ORDER) for id in ids.asked})
 
 
-def _status(order: Order | None, currency: str) -> _Status | _SubscriptionStatus | _Error:
-    """`charge` is what the order has taken until now: refunds are gone from it. What is not known yet counts as 0."""
-    if order is None:
-        return _Error(NO_ORDER)
+def stand(order: Order, currency: str) -> Stand:
+    """How an order stands.
+
+    `charge` is what it has taken until now: refunds are gone from it. What is not known yet counts as 0.
+    """
     if order.type == Subscriptions.type:
         return _SubscriptionStatus(order.status, order.expiry or "", order.posts or 0)
     charge, start_count = wire(order.charge - order.refunded), str(order.start_count or 0)

@@ -1,12 +1,12 @@
 """One request's body read whole within its caps, and one answer sent."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from gateway.api_v2.deadline import Deadline
 from gateway.errors import BadForm
 
 MAX_BODY: Final = 256 * 1024
@@ -50,15 +50,10 @@ def silence(status: int, *, close: bool = False) -> Answer:
 
 
 class Receipt:
-    """Reads bodies, each within `seconds` and a little.
-
-    One timer looks after all of them: a timer each, set and cancelled with every call, was a tenth of what a call cost.
-    """
+    """Reads bodies, each within `seconds` and a little."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._since: dict[asyncio.Task[object], float] = {}  # who reads, in the order they began
-        self._timer: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(seconds)
 
     async def body(self, receive: Receive) -> bytes:
         """The whole body.
@@ -68,27 +63,7 @@ class Receipt:
             TimeoutError: not whole in time.
             Gone: the client left.
         """
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        assert task is not None  # noqa: S101 - a coroutine of a running loop is some task's
-        self._since[task] = loop.time()
-        if self._timer is None:
-            self._timer = loop.call_later(self._seconds / 4, self._look, loop)
-        try:
-            return await _whole(receive)
-        except asyncio.CancelledError:
-            if task in self._since or task.uncancel() > 0:  # by somebody else
-                raise
-            raise TimeoutError from None
-        finally:
-            self._since.pop(task, None)
-
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel what is late; ends with the last reader."""
-        late = [task for task, since in self._since.items() if loop.time() - since >= self._seconds]
-        for task in late:
-            del self._since[task]
-            task.cancel()
-        self._timer = loop.call_later(self._seconds / 4, self._look, loop) if self._since else None
+        return await self._deadline.of(_whole(receive))
 
 
 async def _whole(receive: Receive) -> bytes:

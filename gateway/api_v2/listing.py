@@ -9,8 +9,8 @@ import asyncio
 import gzip
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypedDict, Unpack
 
 import msgspec
 
@@ -24,6 +24,13 @@ _AT_ONCE: Final = 250
 
 _LEVEL: Final = 6
 _NO_GZIP: Final = re.compile(rb"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
+
+
+class Manner(TypedDict):
+    """What a request says of how it is to be answered: two headers, empty where they are absent."""
+
+    if_none_match: bytes
+    accept_encoding: bytes
 
 
 class _Row(msgspec.Struct):
@@ -53,24 +60,33 @@ class _Written(msgspec.Struct, frozen=True):
 
 
 class Listing:
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, *, tell: Callable[[str], None] = lambda _: None) -> None:
         self._catalog = catalog
+        self._tell = tell
         self._written: dict[str, _Written] = {}  # by account; empty for all that have no list of their own
         self._writing = asyncio.Lock()
 
-    async def answer(self, account: str, *, if_none_match: bytes, accept_encoding: bytes) -> Answer:
+    async def answer(self, account: str, **manner: Unpack[Manner]) -> Answer:
         """Today's list for an account, or that it is the one the customer has."""
-        whose = account if self._catalog.is_apart(account) else ""
+        whose = self._whose(account)
         written = self._written.get(whose)
         if written is None or written.version != self._catalog.version:
             async with self._writing:
                 written = await self._rewritten(whose)
             if written is None:
                 return silence(503)
-        if written.etag in if_none_match:
-            return written.unchanged
-        gzipped = b"gzip" in accept_encoding and not _NO_GZIP.search(accept_encoding)
-        return written.packed if gzipped else written.plain
+        return _told(written, **manner)
+
+    def last(self, account: str, **manner: Unpack[Manner]) -> Answer | None:
+        """The list that was written last for an account, if there is one."""
+        written = self._written.get(self._whose(account))
+        if written is None:
+            return None
+        self._tell("services")
+        return _told(written, **manner)
+
+    def _whose(self, account: str) -> str:
+        return account if self._catalog.is_apart(account) else ""
 
     async def _rewritten(self, whose: str) -> _Written | None:
         """None while there is nothing to list."""
@@ -83,6 +99,13 @@ class Listing:
         self._written = {name: one for name, one in self._written.items() if one.version == version}
         self._written[whose] = await _write(version, services)
         return self._written[whose]
+
+
+def _told(written: _Written, *, if_none_match: bytes, accept_encoding: bytes) -> Answer:
+    if written.etag in if_none_match:
+        return written.unchanged
+    gzipped = b"gzip" in accept_encoding and not _NO_GZIP.search(accept_encoding)
+    return written.packed if gzipped else written.plain
 
 
 async def _write(version: int, services: Sequence[Service]) -> _Written:

@@ -15,6 +15,10 @@ class Accounts(Protocol):
         """Whose key it is, or WrongKey."""
         ...
 
+    def last_known(self, key: str, /) -> tuple[Key, Account] | None:
+        """Whose key it was when that was last known; None where that is too long ago, or never was."""
+        ...
+
 
 class Admission(Protocol):
     async def admit(self, key: Key, account: Account, action: str, address: str | None, /) -> None:
@@ -54,6 +58,12 @@ class Orders(Protocol):
         self, account: Account, service: Service, fields: OrderFields, /, *, request_id: str | None, repeats: str
     ) -> int:
         """Place an order; gives its id. `request_id` is the customer's own name for it, `repeats` the key's policy."""
+        ...
+
+    def is_known(
+        self, account: Account, service: Service, fields: OrderFields, /, *, request_id: str | None, repeats: str
+    ) -> bool:
+        """Whether such an `add` is answered with an order that is there or on its way, and buys nothing."""
         ...
 
     async def route(self, order: int, /) -> str:

@@ -89,6 +89,12 @@ class Orders:
         asked = request(account.id, service.id, fields, name=request_id, repeats=repeats)
         return await self._repeats.once(asked, lambda: self._add(account, service, fields, asked))
 
+    def is_known(
+        self, account: Account, service: Service, fields: OrderFields, *, request_id: str | None, repeats: str
+    ) -> bool:
+        """Whether `add` would give an order that is there or on its way, as far as this process remembers."""
+        return self._repeats.knows(request(account.id, service.id, fields, name=request_id, repeats=repeats))
+
     async def route(self, order: int) -> str:
         """Where an order went, and by which policy and rules, as one line of ASCII; for those who may see it."""
         known, attempts = await self._ledger.order(order), await self._ledger.attempts(order)

@@ -125,6 +125,16 @@ class Repeats:
             flight.waiting += 1
         return await asyncio.shield(flight.task)
 
+    def knows(self, request: Request) -> bool:
+        """Whether `once` gives an earlier order without buying, as far as is remembered here."""
+        if request.name is None and request.repeats == "allow":
+            return False
+        flight = self._flights.get(request.name or request.fingerprint)
+        if flight is not None:
+            return flight.fingerprint == request.fingerprint
+        known = self._answered.get(request.fingerprint)
+        return request.name is None and known is not None and self._stands_for(known, request, self._clock())
+
     async def _fly(self, request: Request, known_by: bytes, buy: Buy) -> int:
         try:
             if request.name is not None:
@@ -144,8 +154,7 @@ class Repeats:
         if known is None:
             return None
         now = self._clock()
-        unheard = known.unheard and now - known.told < UNHEARD_S
-        if unheard or (request.repeats.isdecimal() and now - known.at < int(request.repeats)):
+        if self._stands_for(known, request, now):
             known.told = now
             return known.order
         if request.repeats == "refuse":
@@ -153,6 +162,12 @@ class Repeats:
             if order is not None and order.status not in FINISHED:
                 raise BadForm(_ACTIVE)
         return None
+
+    @staticmethod
+    def _stands_for(known: _Answered, request: Request, now: float) -> bool:
+        """Whether an identical request is taken for the one that was answered."""
+        unheard = known.unheard > 0 and now - known.told < UNHEARD_S
+        return unheard or (request.repeats.isdecimal() and now - known.at < int(request.repeats))
 
     def _keep(self, fingerprint: bytes, answered: _Answered) -> None:
         before = self._answered.pop(fingerprint, None)

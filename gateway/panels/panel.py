@@ -17,6 +17,7 @@ from gateway import health
 from gateway.panels.charges import Charges
 from gateway.panels.snapshots import Snapshot
 from gateway.rules import model
+from gateway.turns import Turns
 from providers.base import Action, Provider, RemoteService
 from providers.errors import ProviderError, Reason, Refused
 from providers.transport import Transport
@@ -59,6 +60,7 @@ class Panel:
         stop_for: why people have to look before it takes another order; empty = they have not.
         leaves: the rules are about to name it no more.
         stop_kept: whether the ledger has that too, so that people can take it back there.
+        turns: of the orders that may be on their way there at once, by account.
         moves: how often an order began or ended to be sent there; the same number twice = none did in between.
     """
 
@@ -93,6 +95,7 @@ class Panel:
         self._next_trial = 0.0
         self.leaves = False
         self.moves = 0
+        self.turns = Turns(rules.in_flight, waiting=4096, waiting_each=2048)
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -127,6 +130,7 @@ class Panel:
             unused = self._transport
             self.rules, self.provider, self._transport = other.rules, other.provider, other._transport  # noqa: SLF001
             self.source = other.source
+            self.turns.most = other.rules.in_flight
         self.exchange = other.exchange
         self._former.append(unused)
 

@@ -15,7 +15,7 @@ from providers.service_types import OrderFields
 class Sending(msgspec.Struct, frozen=True):
     """One attempt, as the ledger has it, and where it goes; not after `until`, a moment of the uptime.
 
-    `cost`: what it takes of us there, in our currency.
+    `cost`: what it takes of us there, in our currency; `account`: whose it is, 0 where it is bought by itself.
     """
 
     order: int
@@ -24,6 +24,7 @@ class Sending(msgspec.Struct, frozen=True):
     fields: OrderFields
     cost: Decimal
     until: float
+    account: int = 0
 
     def told(self) -> dict[str, str | int]:
         """Who, for a log line."""

@@ -35,6 +35,7 @@ from gateway.placing.lessons import Lessons
 from gateway.placing.outcomes import Sending, evidence, outcome_of, word
 from gateway.routing import Choice
 from gateway.rules.model import Feature
+from gateway.turns import NoTurn
 from providers import errors
 from providers.base import NewOrder
 from providers.errors import ProviderError, Reason
@@ -243,17 +244,20 @@ class Placing:
         else:
             purchase.placed.set_result(placed.order)
             if placed.attempt is not None:
-                purchase.refusal = await self._buy(placed.order, placed.attempt, purchase.round, until)
+                account = purchase.new.account
+                purchase.refusal = await self._buy(placed.order, placed.attempt, purchase.round, until, account)
             elif isinstance(purchase.new.first, Wait):
                 _log.info("wait", order=placed.order, why=purchase.new.first.why)
 
-    async def _buy(self, order: int, attempt: int, round: Round, until: float | None = None) -> GatewayError | None:
+    async def _buy(
+        self, order: int, attempt: int, round: Round, until: float | None = None, account: int = 0
+    ) -> GatewayError | None:
         """Ask the choices, best first, until one takes the order, one may have, or none is left: then, why."""
         wait_s = round.wait_s
         for position, choice in enumerate(round.choices):
             by = self._uptime() + self._send_s if until is None else until
             fields, cost = partial(round.fields, choice.part), cost_of(choice, round.fields)
-            sending = Sending(order, attempt, choice, fields, cost, by)
+            sending = Sending(order, attempt, choice, fields, cost, by, account)
             outcome, error = await self._try(sending)
             if isinstance(error, errors.Refused) and error.reason is Reason.FUNDS:
                 wait_s = round.dry_wait_s
@@ -273,6 +277,20 @@ class Placing:
             why = "the rules name it no more" if panel is None else f"it takes no orders: {panel.stopped}"
             held = errors.Unsent(why, panel=choice.panel, action="add")
             return outcome_of(held), held
+        if not panel.turns.begin(sending.account):
+            try:
+                await panel.turns.wait(sending.account)
+            except NoTurn:
+                held = errors.Full(f"{panel.rules.in_flight} orders under way", panel=panel.name, action="add")
+                panel.noted("add", held, 0.0, remote_service=choice.remote_service)
+                return outcome_of(held), held
+        try:
+            return await self._send(panel, sending)
+        finally:
+            panel.turns.end(sending.account)
+
+    async def _send(self, panel: Panel, sending: Sending) -> tuple[Outcome, ProviderError | None]:
+        choice = sending.choice
         error: ProviderError
         await panel.quieted()
         began = self._clock()

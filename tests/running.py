@@ -42,7 +42,7 @@ def panel(url: str, *, key: str = "panel-key", currency: str = "USD", **other: A
 
 def settings(folder: Path, **other: Any) -> Settings:
     quick = {"sync_wait_s": 5.0, "catalogue_s": 300.0, "balance_s": 300.0, "status_s": 0.05, "drain_s": 10.0}
-    return Settings(ledger=f"sqlite:///{folder}/panelmux.db", port=0, **{**quick, **other})
+    return Settings(**{"ledger": f"sqlite:///{folder}/panelmux.db", "port": 0, **quick, **other})
 
 
 @contextlib.asynccontextmanager

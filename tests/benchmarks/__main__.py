@@ -106,7 +106,7 @@ def main() -> None:
         processes.append(stub)
         naive, (forwarder,) = started("tests.benchmarks.naive", panel)
         processes.append(naive)
-        seller, (url, key, order) = started("tests.benchmarks.seller", folder, panel)
+        seller, (url, key, order) = started("tests.benchmarks.seller", folder, "", panel)
         processes.append(seller)
         add: dict[str, object] = {
             "key": key,

@@ -29,8 +29,8 @@ def rows() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two, stopped() as processes:
         quick, (panel,) = started("tests.benchmarks.stub")
         slow, (slow_panel,) = started("tests.benchmarks.stub", str(SLOW_S))
-        well, (well_url, well_key, _) = started("tests.benchmarks.seller", one, panel, panel)
-        ill, (ill_url, ill_key, _) = started("tests.benchmarks.seller", two, panel, slow_panel)
+        well, (well_url, well_key, _) = started("tests.benchmarks.seller", one, "", panel, panel)
+        ill, (ill_url, ill_key, _) = started("tests.benchmarks.seller", two, "", panel, slow_panel)
         processes += [quick, slow, well, ill]
         yield from asyncio.run(_compared((well_url, well_key), (ill_url, ill_key)))
 

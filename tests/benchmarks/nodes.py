@@ -1,0 +1,9 @@
+"""What a second process that sells adds, on one PostgreSQL: in turn, several rounds; the median of the ratios counts.
+
+    python -m tests.benchmarks.nodes
+
+All of it runs on this machine: the database, the panel, the customers, and one gateway or two. Where these have to share
+too few cores, two gateways take from one another what they are to add; so each gateway is also held to a share of a
+core, in both rounds alike, by stopping and continuing it in turns, and what is compared is what one and two such
+shares sell.
+"""

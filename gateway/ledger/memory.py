@@ -33,6 +33,9 @@ class Memory(Protocol):
 
     async def learned(self, panel: str) -> Learned: ...
 
+    async def fold(self) -> None:
+        """Keep what was learned of panels small: changes nothing that anybody can see."""
+
     async def panels(self) -> Sequence[Learned]:
         """All panels that orders went to, by name."""
         ...

@@ -123,6 +123,7 @@ class Reconcile:
         while True:
             if self._leads():
                 await self._safely("", self._wishing.fulfil)
+                await self._safely("", self._ledger.fold)
             await self._catalog.deliveries.refresh()
             if self._followed.keys() != self._catalog.panels.keys():  # the ledger was busy when the rules changed
                 await self._safely("", self.renew)

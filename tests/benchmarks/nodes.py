@@ -2,8 +2,6 @@
 
     python -m tests.benchmarks.nodes
 
-All of it runs on this machine: the database, the panel, the customers, and one gateway or two. Where these have to share
-too few cores, two gateways take from one another what they are to add; so each gateway is also held to a share of a
-core, in both rounds alike, by stopping and continuing it in turns, and what is compared is what one and two such
-shares sell.
+All of it runs on this machine: the database, the panel, the customers, and one gateway or two. Where these have to
+share too few cores, two gateways take from one another what they are to add.
 """

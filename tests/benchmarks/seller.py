@@ -1,7 +1,7 @@
 """A gateway to be measured: service 1 is bought at one panel, service 2 at another.
 
-Run as a program with a folder, the ledger's URL (empty: a file in the folder) and the panels' URLs; prints its URL, a key
-and an order id.
+Run as a program with a folder, the ledger's URL (empty: a file in the folder) and the panels' URLs; prints its URL, a
+key and an order id.
 """
 
 import asyncio

@@ -8,15 +8,22 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.ledger.postgres import schema, transactions
+from gateway.ledger.postgres import groups, schema, transactions
 from gateway.ledger.postgres.connection import connect, crossed, passing, told
 from gateway.ledger.postgres.transactions import MORE, Undecided
-from gateway.ledger.records import LedgerBusy
+from gateway.ledger.records import LedgerBusy, NewPlacement
+from gateway.ledger.sql import orders
 from gateway.ledger.sql.work import P, T, Work
 
 _log = structlog.get_logger()
 
-WRITERS: Final = 8
+GROUPS: Final = 2
+"""Connections that orders are placed and settled on, many at once: while they are busy, the next ones gather."""
+
+TOGETHER: Final = 48
+"""Works that share a transaction at most."""
+
+WRITERS: Final = 6
 READERS: Final = 4
 PATIENCE_S: Final = 8.0
 """How long a work waits for a server that is away, before the ledger is busy."""
@@ -34,6 +41,7 @@ class Postgres:
     def __init__(self, url: str, *, patience_s: float = PATIENCE_S) -> None:
         self._url = url
         self._patience_s = patience_s
+        self._groups: Lane | None = None
         self._writers: Lane | None = None
         self._readers: Lane | None = None
 
@@ -48,12 +56,13 @@ class Postgres:
             raise told(error) from error
         finally:
             connection.terminate()
+        self._groups = Lane("ledger-group", self._url, _Writer(), GROUPS, self._patience_s, together=TOGETHER)
         self._writers = Lane("ledger-write", self._url, _Writer(), WRITERS, self._patience_s)
         self._readers = Lane("ledger-read", self._url, _Reader(), READERS, self._patience_s)
 
     async def close(self) -> None:
         """Do what was submitted, and let go. Closing twice is closing once."""
-        for lane in (self._writers, self._readers):
+        for lane in (self._groups, self._writers, self._readers):
             if lane is not None:
                 await lane.close()
 
@@ -61,7 +70,16 @@ class Postgres:
         return _open(self._readers).submit(lambda: work(*given, **named), work)
 
     def write(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
-        return _open(self._writers).submit(lambda: work(*given, **named), work)
+        lane = self._groups if _is_hot(work, given) else self._writers
+        return _open(lane).submit(lambda: work(*given, **named), work)
+
+
+def _is_hot(work: object, given: tuple[Any, ...]) -> bool:
+    """Whether it is of the works that come by the hundred, and that a group can take."""
+    if work is orders.place:
+        new: NewPlacement = given[0]
+        return new.budget_day is None and new.budget_month is None
+    return work is orders.settle
 
 
 class _Writer:
@@ -107,12 +125,15 @@ class Lane:
     What was submitted is done, whoever waits for it or not. The connection that was used last is used first.
     """
 
-    def __init__(self, name: str, url: str, runner: _Writer | _Reader, most: int, patience_s: float) -> None:
+    def __init__(
+        self, name: str, url: str, runner: _Writer | _Reader, most: int, patience_s: float, *, together: int = 1
+    ) -> None:
         self._name = name
         self._url = url
         self._runner = runner
         self._most = most
         self._patience_s = patience_s
+        self._together = together
         self._waiting: deque[_Job] = deque()
         self._idle: list[Any] = []
         self._working: set[asyncio.Task[None]] = set()
@@ -145,10 +166,39 @@ class Lane:
         """Do what waits, one after the other."""
         connection = self._idle.pop() if self._idle else None
         while self._waiting:
-            connection = await self._done(self._waiting.popleft(), connection)
+            group = [self._waiting.popleft() for _ in range(min(self._together, len(self._waiting)))]
+            if len(group) > 1:
+                group, connection = await self._done_together(group, connection)
+            for job in group:
+                connection = await self._done(job, connection)
         if connection is not None and not connection.is_closed():
             self._idle.append(connection)
         self._serving -= 1
+
+    async def _done_together(self, group: list[_Job], connection: Any) -> tuple[list[_Job], Any]:
+        """Do several jobs in one transaction; gives those that are still to be done, each by itself."""
+        try:
+            if connection is None or connection.is_closed():
+                connection = None
+                connection = await connect(self._url)
+            outcomes = await groups.write(connection, [job.make() for job in group])
+        except groups.OneByOne:
+            return group, connection
+        except Undecided as undecided:
+            for job, (answer, failure) in zip(group, undecided.answer, strict=True):
+                if failure is not None:
+                    job.fail(failure)
+                job.undecided = Undecided(undecided.xid, answer)
+            return [job for job in group if not job.future.done()], connection
+        except Exception as error:  # noqa: BLE001 - it comes again where each is done by itself, and is told there
+            _log.debug("ledger", outcome="apart", why=str(error))
+            return group, connection
+        for job, (answer, failure) in zip(group, outcomes, strict=True):
+            if failure is None:
+                job.answer(answer)
+            else:
+                job.fail(failure)
+        return [], connection
 
     async def _done(self, job: _Job, connection: Any) -> Any:
         """Do a job, as often as it takes; gives the connection to go on with."""

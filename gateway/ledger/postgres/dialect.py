@@ -4,7 +4,19 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-from gateway.ledger.sql import events, ids, lives, nodes, reading
+from gateway.ledger.sql import (
+    books,
+    events,
+    ids,
+    learned,
+    lives,
+    nodes,
+    orders,
+    reading,
+    requests,
+    spending,
+    waiting,
+)
 from gateway.ledger.sql.work import ALONE, AMONG, AMONG_TEXTS, FREE, LOCKED
 
 _INSTEAD: Final[Mapping[str, str]] = {
@@ -16,6 +28,13 @@ _INSTEAD: Final[Mapping[str, str]] = {
     ALONE: "SELECT pg_advisory_xact_lock(hashtextextended(?::TEXT, 7225))",
     nodes.MINE: "SELECT * FROM node_mine(?::BIGINT)",
     nodes.END: "SELECT * FROM node_end(?::BIGINT, ?::INTEGER, ?::BIGINT)",
+    books.MOVEMENT: """
+        WITH t AS (
+            INSERT INTO transfer (account, order_id, what, note, at_ms)
+            VALUES (?::BIGINT, ?::BIGINT, ?::TEXT, ?::TEXT, ?::BIGINT) RETURNING id
+        ), m AS (SELECT ?::TEXT AS source, ?::TEXT AS target, ?::BIGINT AS amount)
+        INSERT INTO entry (transfer, book, amount)
+        SELECT t.id, m.source, -m.amount FROM t, m UNION ALL SELECT t.id, m.target, m.amount FROM t, m""",
     reading.BOUND: "SELECT order_id FROM remote WHERE panel = ? AND remote_id = ?",
 }
 
@@ -28,6 +47,30 @@ _SPELLED: Final[Mapping[str, str]] = {
 
 TELLING: Final = frozenset({events.APPEND})
 """Statements without an answer, which here give the id of their transaction: whether it was committed can be asked."""
+
+
+PUT_OFF: Final = frozenset(
+    {
+        books.MOVEMENT,
+        events.APPEND,
+        learned.LEARN,
+        lives.CHANGE,
+        orders.ATTEMPT,
+        orders.IS_ACTIVE,
+        orders.ORDER,
+        requests.FORGET,
+        requests.FORGET_OLD,
+        requests.KEEP,
+        spending.BACK,
+        spending.FORGET,
+        waiting.BEGIN,
+        waiting.END,
+    }
+)
+"""Statements without an answer, which of several works in one transaction are written at its end, each kind at once."""
+
+APART: Final = frozenset({ALONE, ids.NEXT, lives.LAST, nodes.MINE, spending.PLACED})
+"""Questions whose answer does not depend on anything that is put off."""
 
 
 @cache

@@ -11,8 +11,8 @@ from gateway.ledger.records import LedgerBusy
 from gateway.ledger.sql.work import T, Taken, Work
 
 _STATUS: Final = "SELECT pg_xact_status($1::TEXT::xid8)"
-_WORK_S: Final = 15.0
-_COMMIT_S: Final = 10.0
+WORK_S: Final = 15.0
+COMMIT_S: Final = 10.0
 """A server that says nothing for so long is taken for gone, and asked again on another connection."""
 
 _UNDECIDED_S: Final = 0.05  # before a transaction that is still under way is asked about again
@@ -60,23 +60,23 @@ async def write(connection: Any, work: Work[T]) -> T:
     """
     run = _Run(connection)
     try:
-        async with asyncio.timeout(_WORK_S):
+        async with asyncio.timeout(WORK_S):
             await connection.execute("BEGIN")
             answer = await run.drive(work)
     except TimeoutError:
         connection.terminate()
         raise
     except BaseException:
-        await _rolled_back(connection)
+        await rolled_back(connection)
         raise
     try:
-        async with asyncio.timeout(_COMMIT_S):
+        async with asyncio.timeout(COMMIT_S):
             await connection.execute("COMMIT")
     except Exception as error:
         if isinstance(error, TimeoutError) or connection.is_closed():
             connection.terminate()
             raise Undecided(run.xid, answer) from error
-        await _rolled_back(connection)
+        await rolled_back(connection)
         raise
     return answer
 
@@ -106,7 +106,7 @@ async def read(connection: Any, work: Work[T]) -> T:
     try:
         return await _Run(connection, reads=True).drive(work)
     finally:
-        await _rolled_back(connection)
+        await rolled_back(connection)
 
 
 async def committed(connection: Any, undecided: Undecided) -> bool:
@@ -124,12 +124,12 @@ async def committed(connection: Any, undecided: Undecided) -> bool:
         await asyncio.sleep(_UNDECIDED_S)
 
 
-async def _rolled_back(connection: Any) -> None:
+async def rolled_back(connection: Any) -> None:
     """Let go of the transaction; a connection that cannot even do that is given up."""
     if connection.is_closed():
         return
     try:
-        async with asyncio.timeout(_COMMIT_S):
+        async with asyncio.timeout(COMMIT_S):
             await connection.execute("ROLLBACK")
     except Exception:  # noqa: BLE001 - what was wrong before is what is told
         connection.terminate()

@@ -4,7 +4,7 @@ The four balances of an account stand in its own row and are changed by one cond
 transactions can pass with the same money. The ledger's `sales` and `topups` are the sums over all accounts.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from gateway.ledger.records import NotEnough, WrongState
 from gateway.ledger.sql.work import Work
@@ -12,11 +12,13 @@ from gateway.ledger.sql.work import Work
 Book = Literal["available", "held", "sales", "topups"]
 What = Literal["topup", "hold", "sale", "release", "refund"]
 
-_MOVE = """
+MOVE: Final = """
     UPDATE account SET available = available + ?, held = held + ?, sales = sales + ?, topups = topups + ?
     WHERE id = ? AND (unlimited = 1 OR available + ? >= 0) RETURNING available"""
-_TRANSFER = "INSERT INTO transfer (account, order_id, what, note, at_ms) VALUES (?, ?, ?, ?, ?) RETURNING id"
-_ENTRIES = "INSERT INTO entry (transfer, book, amount) VALUES (?, ?, ?), (?, ?, ?)"
+MOVEMENT: Final = """
+    INSERT INTO movement (account, order_id, what, note, at_ms, source, target, amount)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+"""A transfer with its two entries."""
 _EXISTS = "SELECT available FROM account WHERE id = ?"
 
 
@@ -30,7 +32,7 @@ def move(account: int, amount: int, *, source: Book, target: Book) -> Work[int]:
     change = {"available": 0, "held": 0, "sales": 0, "topups": 0}
     change[source] -= amount
     change[target] += amount
-    rows = yield _MOVE, (*change.values(), account, change["available"])
+    rows = yield MOVE, (*change.values(), account, change["available"])
     if rows:
         return int(rows[0][0])
     if not (yield _EXISTS, (account,)):
@@ -51,5 +53,4 @@ def record(
 ) -> Work[None]:
     """Write the transfer that a `move` of the same transaction made. Nothing moved, nothing written."""
     if amount:
-        [(transfer,)] = yield _TRANSFER, (account, order, what, note, now_ms)
-        yield _ENTRIES, (transfer, source, -amount, transfer, target, amount)
+        yield MOVEMENT, (account, order, what, note, now_ms, source, target, amount)

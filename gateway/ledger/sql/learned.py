@@ -27,12 +27,13 @@ _PENDING: Final = """
 _BEGIN: Final = "INSERT INTO panel (name) VALUES (?) ON CONFLICT (name) DO NOTHING"
 _FOLD: Final = "UPDATE panel SET taken = ?, orders = ?, highest = ?, rising = ? WHERE name = ?"
 _FOLDED: Final = "DELETE FROM learning WHERE panel = ? AND id IN " + AMONG  # noqa: S608 - a constant
-_LEARN: Final = "INSERT INTO learning (panel, taken, orders, number, rises) VALUES (?, ?, ?, ?, ?) RETURNING id"
+LEARN: Final = "INSERT INTO learning (panel, taken, orders, number, rises) VALUES (?, ?, ?, ?, ?)"
 _CHANGE: Final = """
     UPDATE panel SET foreign_answers = COALESCE(?, foreign_answers), proven = COALESCE(?, proven),
                      stopped = COALESCE(?, stopped)
     WHERE name = ?"""
-_FOLD_EVERY: Final = 64  # what was learned so often is put into the panel's row
+_MUCH: Final = "SELECT panel, COUNT(*) FROM learning GROUP BY panel HAVING COUNT(*) >= ?"
+_FOLD_FROM: Final = 64  # things learned, from which on they are put into the panel's row
 _NO_NUMBER: Final = -1  # an id that is none
 
 _READ = """
@@ -100,10 +101,14 @@ def fold(panel: str) -> Work[None]:
         yield _FOLDED, (panel, listed(row[0] for row in pending))
 
 
-def _learn(panel: str, taken: Decimal, orders: int, number: int | None, rises: int | None) -> Work[None]:
-    [(id,)] = yield _LEARN, (panel, f"{taken:f}", orders, number, rises)
-    if id % _FOLD_EVERY == 0:
+def fold_all() -> Work[None]:
+    """Do so for every panel of which much was learned."""
+    for panel, _ in (yield _MUCH, (_FOLD_FROM,)):
         yield from fold(panel)
+
+
+def _learn(panel: str, taken: Decimal, orders: int, number: int | None, rises: int | None) -> Work[None]:
+    yield LEARN, (panel, f"{taken:f}", orders, number, rises)
 
 
 def keep_reading(reading: Reading) -> Work[None]:

@@ -24,7 +24,7 @@ _LIFE: Final = """
 _OF_ORDER = _LIFE + "WHERE o.id = ?" + LOCKED
 _OF_ATTEMPT = _LIFE + "JOIN attempt AS a ON a.order_id = o.id WHERE a.id = ?" + LOCKED
 _TRIES = "SELECT id, panel, units, later, state, remote_id, passed_on, lost FROM attempt WHERE order_id = ? ORDER BY id"
-_CHANGE = """
+CHANGE: Final = """
     UPDATE orders SET status = ?, charge = ?, refunded = ?, sold = ?, start_count = ?, remains = ?, runs = ?,
                       posts = ?, expiry = ?, children = ?, updated_ms = ?
     WHERE id = ?"""
@@ -86,7 +86,7 @@ def change(before: Kept, after: Life, now_ms: int) -> Work[None]:
             now_ms,
             before.order,
         )
-        yield _CHANGE, values
+        yield CHANGE, values
     if after.sold and not old.sold:
         yield from _moved(before, after.charge, ("held", "sales", "sale"), now_ms)
     elif not after.sold and after.charge != old.charge:

@@ -36,6 +36,9 @@ class SQLMemory:
     async def learned(self, panel: str) -> Learned:
         return await self._database.read(learned.of_panel, panel)
 
+    async def fold(self) -> None:
+        await self._database.write(learned.fold_all)
+
     async def panels(self) -> Sequence[Learned]:
         return await self._database.read(learned.everywhere)
 

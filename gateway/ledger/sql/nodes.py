@@ -29,7 +29,7 @@ _SEEN = """
     SELECT epoch, name, beat, started_ms, ended_ms FROM node WHERE ended_ms IS NULL
     UNION ALL SELECT epoch, name, beat, started_ms, ended_ms FROM node WHERE ended_ms >= ? AND clean = 0
     ORDER BY 1"""
-_CLEAN = "SELECT clean FROM node ORDER BY epoch DESC LIMIT 1"
+_CLEAN = "SELECT clean FROM node WHERE epoch = (SELECT MAX(epoch) FROM node)"
 _RESERVE = """
     INSERT INTO node (epoch, name, started_ms, ended_ms, clean) VALUES (?, '', ?, ?, 0)
     ON CONFLICT (epoch) DO NOTHING"""

@@ -27,17 +27,17 @@ from gateway.ledger.sql.work import ALONE, LOCKED, Row, Taken, Work, json
 from gateway.money import steps
 from providers.base import FINISHED, Status
 
-_ORDER = """
+ORDER: Final = """
     INSERT INTO orders (id, account, service, type, link, fields, quantity, units, charge, remains, refill, cancel,
                         decision, created_ms, updated_ms, fingerprint, status)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Pending')"""
 _ACTIVE = """
     SELECT o.id, o.status FROM active AS a JOIN orders AS o ON o.id = a.order_id WHERE a.link = ? AND a.service = ?"""
-_IS_ACTIVE = """
+IS_ACTIVE: Final = """
     INSERT INTO active (link, service, order_id) VALUES (?, ?, ?)
     ON CONFLICT (link, service) DO UPDATE SET order_id = excluded.order_id"""
 _ENDED: Final = frozenset(status.value for status in FINISHED)
-_ATTEMPT = """
+ATTEMPT: Final = """
     INSERT INTO attempt (id, order_id, panel, remote_service, state, units, later, cost, remote_cost, floor, epoch,
                          created_ms, settle_ms)
     VALUES (?, ?, ?, ?, 'sending', ?, ?, ?, ?, (
@@ -80,9 +80,9 @@ def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
     order = yield from ids.following("order")
     what = (new.account, new.service, new.type, new.link, new.fields, new.quantity, new.units, charge)
     rest = (new.units, new.refill, new.cancel, new.decision, now_ms, now_ms, new.fingerprint)
-    yield _ORDER, (order, *what, *rest)
+    yield ORDER, (order, *what, *rest)
     if new.one_active:
-        yield _IS_ACTIVE, (new.link, new.service, order)
+        yield IS_ACTIVE, (new.link, new.service, order)
     yield from books.record(
         new.account, charge, source="available", target="held", what="hold", now_ms=now_ms, order=order
     )
@@ -112,7 +112,7 @@ def send(  # noqa: PLR0917 - the columns of its row
     """An attempt *sending*, and the line of history that says so."""
     cost = None if offer.remote_cost is None else str(offer.remote_cost)
     where = (one.id, order, offer.panel, offer.remote_service, one.units, one.later, steps(offer.cost), cost)
-    yield _ATTEMPT, (*where, offer.panel, offer.panel, epoch, now_ms, now_ms + offer.settle_s * 1000)
+    yield ATTEMPT, (*where, offer.panel, offer.panel, epoch, now_ms, now_ms + offer.settle_s * 1000)
     said = {"panel": offer.panel} | ({"left_out": dict(offer.left_out)} if offer.left_out else {})
     yield from events.append(order, one.id, "sending", json(said), now_ms, word)
 

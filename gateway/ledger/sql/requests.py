@@ -10,12 +10,12 @@ from gateway.ledger.sql.work import Work
 _KEPT_MS: Final = 24 * 3_600_000
 
 _HEARD = "SELECT fingerprint, order_id, at_ms FROM request WHERE account = ? AND name = ?"
-_KEEP = """
+KEEP: Final = """
     INSERT INTO request (account, name, fingerprint, order_id, at_ms) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (account, name) DO UPDATE SET
         fingerprint = excluded.fingerprint, order_id = excluded.order_id, at_ms = excluded.at_ms"""
-_FORGET_OLD = "DELETE FROM request WHERE at_ms < ?"
-_FORGET = "DELETE FROM request WHERE order_id = ?"
+FORGET_OLD: Final = "DELETE FROM request WHERE at_ms < ?"
+FORGET: Final = "DELETE FROM request WHERE order_id = ?"
 _RECENT = """
     SELECT id, account, fingerprint, created_ms, charge FROM orders
     WHERE id > (SELECT MAX(id) FROM orders) - ? ORDER BY id DESC LIMIT ?"""
@@ -46,13 +46,13 @@ def heard(account: int, name: bytes, fingerprint: bytes, now_ms: int) -> Work[in
 
 
 def keep(account: int, name: bytes, fingerprint: bytes, order: int, now_ms: int) -> Work[None]:
-    yield _FORGET_OLD, (now_ms - _KEPT_MS,)
-    yield _KEEP, (account, name, fingerprint, order, now_ms)
+    yield FORGET_OLD, (now_ms - _KEPT_MS,)
+    yield KEEP, (account, name, fingerprint, order, now_ms)
 
 
 def forget(order: int) -> Work[None]:
     """Nobody took the order: its name is free again."""
-    yield _FORGET, (order,)
+    yield FORGET, (order,)
 
 
 def answered(orders: Sequence[int], now_ms: int) -> Work[None]:

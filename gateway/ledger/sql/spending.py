@@ -20,11 +20,11 @@ _HIGHEST: Final = "SELECT COALESCE(MAX(id), 0) FROM orders"
 _FROM = "SELECT id, created_ms FROM orders WHERE id >= ? ORDER BY id LIMIT 1"
 _KNOWN = "SELECT amount FROM spent WHERE account = ? AND period = ?"
 _SPEND = "UPDATE spent SET amount = amount + ? WHERE account = ? AND period = ? AND amount + ? <= ? RETURNING amount"
-_BACK = """
+BACK: Final = """
     UPDATE spent SET amount = CASE WHEN amount < ? THEN 0 ELSE amount - ? END
     WHERE account = ? AND (period = ? OR period = ?)"""
-_FORGET = "DELETE FROM spent WHERE account = ? AND (period = ? OR period = ?)"
-_PLACED = "SELECT created_ms FROM orders WHERE id = ?"
+FORGET: Final = "DELETE FROM spent WHERE account = ? AND (period = ? OR period = ?)"
+PLACED: Final = "SELECT created_ms FROM orders WHERE id = ?"
 _DAY_MS: Final = 86_400_000
 
 
@@ -54,7 +54,7 @@ def spend(account: int, charge: Decimal, by_day: Decimal | None, by_month: Decim
     """
     if by_day is None or by_month is None:
         unheld = (None if by_day is not None else day(now_ms), None if by_month is not None else month(now_ms))
-        yield _FORGET, (account, *unheld)
+        yield FORGET, (account, *unheld)
     if by_day is None and by_month is None:
         return
     first_of_month = int(datetime.fromtimestamp(now_ms / 1000, UTC).replace(day=1).timestamp()) // 86_400 * _DAY_MS
@@ -87,5 +87,5 @@ def _first_since(since_ms: int) -> Work[int]:
 
 def back(account: int, order: int, amount: int) -> Work[None]:
     """Money of an order went back to its account."""
-    [(placed_ms,)] = yield _PLACED, (order,)
-    yield _BACK, (amount, amount, account, day(placed_ms), month(placed_ms))
+    [(placed_ms,)] = yield PLACED, (order,)
+    yield BACK, (amount, amount, account, day(placed_ms), month(placed_ms))

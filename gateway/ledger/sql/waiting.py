@@ -8,9 +8,9 @@ from gateway.ledger.records import Wait, Waiting
 from gateway.ledger.sql import events
 from gateway.ledger.sql.work import AMONG, Work, json, listed
 
-_BEGIN: Final = "INSERT INTO waiting (order_id, until_ms, why, at_ms) VALUES (?, ?, ?, ?)"
+BEGIN: Final = "INSERT INTO waiting (order_id, until_ms, why, at_ms) VALUES (?, ?, ?, ?)"
 _BECAUSE = "UPDATE waiting SET why = ? WHERE order_id = ?"
-_END = "DELETE FROM waiting WHERE order_id = ?"
+END: Final = "DELETE FROM waiting WHERE order_id = ?"
 _WAITING: Final = """
     SELECT w.order_id, w.until_ms, w.why, w.at_ms,
            COALESCE((SELECT CASE WHEN a.passed_on = 1
@@ -24,7 +24,7 @@ _COUNT = "SELECT COUNT(*) FROM waiting"
 
 
 def begin(order: int, wait: Wait, now_ms: int, word: Begun | None = None) -> Work[None]:
-    yield _BEGIN, (order, wait.until_ms, wait.why, now_ms)
+    yield BEGIN, (order, wait.until_ms, wait.why, now_ms)
     yield from events.append(order, None, "waiting", json({"why": wait.why, "until_ms": wait.until_ms}), now_ms, word)
 
 
@@ -33,7 +33,7 @@ def because(order: int, why: str) -> Work[None]:
 
 
 def end(order: int) -> Work[None]:
-    yield _END, (order,)
+    yield END, (order,)
 
 
 def after(order: int, limit: int) -> Work[Sequence[Waiting]]:

@@ -36,3 +36,15 @@ CREATE TABLE answered (
     at_ms INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX answered_at ON answered (at_ms);
+
+-- A transfer with its two entries, written at once.
+CREATE VIEW movement AS
+SELECT t.account, t.order_id, t.what, t.note, t.at_ms, s.book AS source, e.book AS target, e.amount
+FROM transfer AS t JOIN entry AS e ON e.transfer = t.id AND e.amount > 0
+JOIN entry AS s ON s.transfer = t.id AND s.amount = -e.amount;
+CREATE TRIGGER movement_written INSTEAD OF INSERT ON movement BEGIN
+    INSERT INTO transfer (account, order_id, what, note, at_ms)
+    VALUES (NEW.account, NEW.order_id, NEW.what, NEW.note, NEW.at_ms);
+    INSERT INTO entry (transfer, book, amount)
+    VALUES (last_insert_rowid(), NEW.source, -NEW.amount), (last_insert_rowid(), NEW.target, NEW.amount);
+END;

@@ -1,0 +1,121 @@
+"""Several works in one transaction: many orders share one commit, and one change of a hot account's row.
+
+Each work is driven to its end. What it writes, and no work reads, is put off, and then written for all of them at once;
+an account's row is changed last but for the commit, once, by all that they move, and accounts in the order of their
+ids: no two groups wait for each other. If anything of it fails, all of it is taken back, and each work is done by
+itself (`transactions.write`), where a failure is its own.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from gateway.ledger.postgres.connection import passing, rows
+from gateway.ledger.postgres.dialect import APART, PUT_OFF, spoken
+from gateway.ledger.postgres.transactions import COMMIT_S, WORK_S, Undecided, rolled_back
+from gateway.ledger.records import LedgerError
+from gateway.ledger.sql import books, nodes
+from gateway.ledger.sql.work import Row, Value, Work
+
+Outcome: TypeAlias = tuple[Any, Exception | None]
+
+_XID: Final = "SELECT pg_current_xact_id()::TEXT"
+
+
+class OneByOne(Exception):
+    """The works have to be done each by itself; nothing of them was."""
+
+
+async def write(connection: Any, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
+    """What each work answers, or raises.
+
+    Raises:
+        OneByOne: see there.
+        Undecided: they may have been committed.
+    """
+    group = _Group(connection)
+    try:
+        async with asyncio.timeout(WORK_S):
+            await connection.execute("BEGIN")
+            outcomes = [await group.drive(work) for work in works]
+            [(xid,)] = await rows(connection, _XID, ())
+            await group.written()
+    except TimeoutError:
+        connection.terminate()
+        raise
+    except BaseException as error:
+        await rolled_back(connection)
+        if isinstance(error, Exception) and not passing(error):
+            raise OneByOne from error
+        raise
+    try:
+        async with asyncio.timeout(COMMIT_S):
+            await connection.execute("COMMIT")
+    except Exception as error:
+        if isinstance(error, TimeoutError) or connection.is_closed():
+            connection.terminate()
+            raise Undecided(xid, outcomes) from error
+        await rolled_back(connection)
+        raise
+    return outcomes
+
+
+class _Group:
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._known: dict[tuple[Value, ...], list[Row]] = {}  # what was answered of a node: it stays so until the end
+        self._moves: dict[int, list[int]] = {}  # by account: what its four balances change by
+        self._later: dict[str, list[tuple[Value, ...]]] = {}
+
+    async def drive(self, work: Work[Any]) -> Outcome:
+        """Run a work to its end, and put off what it writes. One that raises before it wrote anything is out of it."""
+        put_off: list[tuple[str, tuple[Value, ...]]] = []
+        wrote = False
+        try:
+            statement, values = next(work)
+            while True:
+                if statement in PUT_OFF or statement == books.MOVE:
+                    put_off.append((statement, values))
+                    found: list[Row] = [(0,)] if statement == books.MOVE else []
+                elif put_off and statement not in APART:
+                    raise OneByOne
+                else:
+                    wrote = wrote or statement.lstrip().startswith(("UPDATE", "INSERT", "DELETE"))
+                    found = await self._asked(statement, values)
+                statement, values = work.send(found)
+        except StopIteration as end:
+            for statement, values in put_off:
+                self._keep(statement, values)
+            return end.value, None
+        except LedgerError as error:
+            if wrote:
+                raise OneByOne from error
+            return None, error
+
+    async def _asked(self, statement: str, values: tuple[Value, ...]) -> list[Row]:
+        if statement != nodes.MINE:
+            return await rows(self._connection, spoken(statement), values)
+        if values not in self._known:
+            self._known[values] = await rows(self._connection, spoken(statement), values)
+        return self._known[values]
+
+    def _keep(self, statement: str, values: tuple[Value, ...]) -> None:
+        if statement != books.MOVE:
+            self._later.setdefault(statement, []).append(values)
+            return
+        *changes, account, _ = (int(value or 0) for value in values)
+        known = self._moves.setdefault(account, [0, 0, 0, 0])
+        for place, change in enumerate(changes):
+            known[place] += change
+
+    async def written(self) -> None:
+        """Write what was put off."""
+        for statement, many in self._later.items():
+            if len(many) == 1:
+                await self._connection.fetch(spoken(statement), *many[0])
+            else:
+                await self._connection.executemany(spoken(statement), many)
+        for account in sorted(self._moves):
+            changes = self._moves[account]
+            if not await rows(self._connection, spoken(books.MOVE), (*changes, account, changes[0])):
+                raise OneByOne

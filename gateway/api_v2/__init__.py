@@ -58,7 +58,7 @@ def edge(
 
 
 class Front:
-    """The edge at its paths, and `rest` at all others: what a framework's routes cost is more than what the door does."""
+    """The edge at its paths, and `rest` at all others: a framework's routes cost more than the door."""
 
     def __init__(self, edge: "Edge", rest: ASGIApp) -> None:
         self._edge = edge

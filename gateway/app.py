@@ -117,15 +117,10 @@ class Gateway:
         self._gone: list[panels.Panel] = []
         self.draining = False
         self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
-        self.app = Starlette(
-            routes=[
-                *api_v2.routes(
-                    self.accounts, self.admission, self.catalog, self.orders, self.door, currency=rules.currency
-                ),
-                Route("/healthz", self._healthz),
-                Route("/readyz", self._readyz),
-                Route("/metrics", self._metrics),
-            ]
+        machines = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+        self.app = api_v2.Front(
+            api_v2.edge(self.accounts, self.admission, self.catalog, self.orders, self.door, currency=rules.currency),
+            Starlette(routes=[Route(path, endpoint) for path, endpoint in machines.items()]),
         )
         self._opened = contextlib.AsyncExitStack()
 

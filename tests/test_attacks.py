@@ -251,10 +251,10 @@ async def test_an_account_that_floods_a_slow_panel_keeps_no_other_from_buying_th
         other = await another(shop)
         assert "balance" in await other.call("balance")
         tasks = await flooded(shop, 200)
-        await until(lambda: asyncio.sleep(0, shop.gateway.panels["p1"].turns.waiting > 150))
-        before = sum(task.done() for task in tasks)
+        turns = shop.gateway.panels["p1"].turns
+        await until(lambda: asyncio.sleep(0, turns.waiting > 150))
         await buys(other)
-        assert sum(task.done() for task in tasks) - before <= 12, "it did not stand in the other's line"
+        assert turns.waiting > 50, "it did not stand behind all of them"
         answers = await asyncio.gather(*tasks)
         assert sum("order" in answer for answer in answers if answer) >= 100
 

@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from gateway import errors
 from gateway.admission import Admission
-from gateway.api_v2 import routes
+from gateway.api_v2 import Front, edge
 from gateway.api_v2.asgi import MAX_BODY, Receipt
 from gateway.catalog.services import Service
 from gateway.door import Door
@@ -194,10 +194,8 @@ class House:
         self.orders = Orders()
         admission = Admission(self.rules)
         self.door = Door(Metrics())
-        edge = routes(
-            self.accounts, admission, self.catalog, self.orders, self.door, currency="USD", receipt_s=receipt_s
-        )
-        self.app = Starlette(routes=edge)
+        made = edge(self.accounts, admission, self.catalog, self.orders, self.door, currency="USD", receipt_s=receipt_s)
+        self.app = Front(made, Starlette())
         self.entered = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,8 +12,7 @@ from typing import Final
 
 import structlog
 from starlette.requests import Request
-from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.api_v2.actions import Actions, Call
 from gateway.api_v2.answers import error
@@ -25,7 +24,7 @@ from gateway.errors import BadForm, Busy, GatewayError, TooMany, WrongKey
 from gateway.ledger.records import Account, Key
 from providers.base import READS
 
-__all__ = ["routes"]
+__all__ = ["Front", "edge"]
 
 PATHS: Final = ("/api/v2", "/api/v2/")
 """Both, without a redirect: cURL turns a redirected POST into a GET and drops its body."""
@@ -43,7 +42,7 @@ _NOT_ALLOWED: Final = Answer(
 _log = structlog.get_logger()
 
 
-def routes(
+def edge(
     accounts: Accounts,
     admission: Admission,
     catalog: Catalog,
@@ -52,11 +51,24 @@ def routes(
     *,
     currency: str,
     receipt_s: float = RECEIPT_S,
-) -> list[BaseRoute]:
-    """The edge at its paths. `currency` is what amounts are in; `receipt_s` how long a request may take to arrive."""
+) -> "Edge":
+    """The edge. `currency` is what amounts are in; `receipt_s` how long a request may take to arrive."""
     actions = Actions(catalog, orders, currency=currency, tell=door.remembers)
-    edge = Edge(accounts, admission, door, actions, receipt_s)
-    return [Route(path, edge) for path in PATHS]
+    return Edge(accounts, admission, door, actions, receipt_s)
+
+
+class Front:
+    """The edge at its paths, and `rest` at all others: a framework's routes cost more than the door."""
+
+    def __init__(self, edge: "Edge", rest: ASGIApp) -> None:
+        self._edge = edge
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            await self._edge(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
 
 
 class Edge:

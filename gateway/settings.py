@@ -1,14 +1,18 @@
 """The environment as one struct. Rules say what is sold and bought; settings say where this process lives."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from gateway.redis_url import redis_url, shown
+
 PREFIX = "PANELMUX_"
 _SQLITE: Final = "sqlite:///"
+_REDIS_PREFIX: Final = r"[A-Za-z0-9_.:-]{1,64}"  # no braces: a cluster gives them a meaning of its own
 
 
 class SettingError(ValueError):
@@ -21,7 +25,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         rules: path of the rules file.
         ledger: sqlite:///relative.db or sqlite:////absolute.db.
-        redis: redis://… of a Redis or Valkey; absent = kept in process.
+        redis: where a Redis or Valkey is, as of `gateway.redis_url`; absent = kept in process.
+        redis_prefix: what every key and channel there begins with: one for each deployment that shares nothing.
         host, port: where the gateway listens.
         workers: processes that sell; more than one needs a ledger that takes several writers.
         pepper: secret that keys are hashed with; absent = made once, in a file beside the ledger.
@@ -37,6 +42,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rules: str = "routing_rules.yaml"
     ledger: str = "sqlite:///panelmux.db"
     redis: str | None = None
+    redis_prefix: str = "panelmux:"
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -53,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __repr__(self) -> str:
         """Without the pepper, and without a password that the URL of Redis may hold."""
-        redis = None if self.redis is None else _shown(self.redis)
+        redis = None if self.redis is None else shown(self.redis)
         return f"Settings(rules={self.rules!r}, ledger={self.ledger!r}, redis={redis!r}, port={self.port})"
 
     def __post_init__(self) -> None:
@@ -61,8 +67,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             sqlite_path(self.ledger)
         except ValueError as wrong:
             raise SettingError(f"PANELMUX_LEDGER: {wrong}") from None
-        if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
-            raise SettingError(f'PANELMUX_REDIS: "{_shown(self.redis)}" is not redis://, rediss:// or unix://')
+        try:
+            if self.redis is not None:
+                redis_url(self.redis)
+        except ValueError as wrong:
+            raise SettingError(f"PANELMUX_REDIS: {wrong}") from None
+        if re.fullmatch(_REDIS_PREFIX, self.redis_prefix) is None:
+            raise SettingError(f'PANELMUX_REDIS_PREFIX: "{self.redis_prefix}" is not 1 to 64 letters, digits and -_.:')
         if not 0 <= self.port <= 65535:
             raise SettingError(f"PANELMUX_PORT: {self.port} is not a port")
         if self.workers != 1:
@@ -99,11 +110,6 @@ def beside_ledger(url: str, suffix: str) -> Path:
     """The file that is kept beside a ledger and belongs to it alone, whatever links lead to the ledger."""
     path = sqlite_path(url).resolve()
     return path.with_name(path.name + suffix)
-
-
-def _shown(url: str) -> str:
-    """A URL without what stands before its @: that may be a password."""
-    return url.rpartition("@")[2]
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:

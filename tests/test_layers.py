@@ -18,12 +18,14 @@ LAYERS: list[set[str]] = [
     {"gateway.placing"},
     {"gateway.evidence"},
     {"gateway.catalog", "gateway.accounts", "gateway.admission"},
+    {"gateway.circuits"},
     {"gateway.panels"},
     {"gateway.rules"},
     {"gateway.ledger", "gateway.shared", "gateway.failover"},
     {"gateway.routing"},
     {"gateway.conditions"},
     {"gateway.money", "gateway.errors", "gateway.settings", "gateway.health", "gateway.logs", "gateway.metrics"},
+    {"gateway.redis_url"},
     {"providers"},
 ]
 """From the street down to the cellar. A file may import from lower layers and from its own folder."""

@@ -20,11 +20,12 @@ _CONNECT_S: Final = 2.0
 class Listening:
     """Messages of all topics below `prefix`. Those that come while it is not connected are missed, and that is told."""
 
-    def __init__(self, clients: Clients, prefix: str, *, pause_s: float) -> None:
+    def __init__(self, clients: Clients, prefix: str, *, pause_s: float, silent_s: float = SILENT_S) -> None:
         """After a failure it waits `pause_s` seconds before it connects again."""
         self._clients = clients
         self._prefix = prefix
         self._pause_s = pause_s
+        self._silent_s = silent_s
         self._heard: dict[str, list[Heard]] = {}
 
     def subscribe(self, topic: str, heard: Heard) -> None:
@@ -67,7 +68,7 @@ class Listening:
             await pubsub.aclose()  # type: ignore[no-untyped-call]
 
     async def _next(self, pubsub: PubSub) -> dict[str, object] | None:
-        return await pubsub.get_message(timeout=SILENT_S)  # type: ignore[no-any-return]
+        return await pubsub.get_message(timeout=self._silent_s)  # type: ignore[no-any-return]
 
     def _missed(self) -> None:
         for topic, listeners in self._heard.items():

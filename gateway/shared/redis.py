@@ -36,7 +36,7 @@ _MEND_S: Final = 2.0  # for one look that may have to find a primary or the node
 _TOGETHER: Final = 8  # calls at once; the others wait for their turn, as part of their `WAIT_S`
 _MENDED_S: Final = 60.0  # how long the word stays that a look writes
 _LATE: Final = (TimeoutError, redis.exceptions.TimeoutError)
-_STOOD_STILL_S: Final = 0.02  # a time-out that comes so late tells of this process, which stood still, and not of Redis
+_STOOD_STILL_S: Final = 0.02  # a time-out that comes so late tells of this process, which stood still
 
 _RELEASE: Final = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 
@@ -134,16 +134,21 @@ class Redis:
     async def _ask(
         self, call: Callable[[], Awaitable[_Answer]], *, lost: _Lost, large: bool = False
     ) -> _Answer | _Lost:
-        """The answer to `call`, or `lost`: at once where the store is known to be, after `wait_s` at the latest."""
+        """The answer to `call`, or `lost`: at once where the store is known to be, after `wait_s` at the latest.
+
+        A time-out that is our own doing, since we ask too much at once, or stand still, does not count as an outage.
+        """
         if not self._epoch:
             return lost
         clock = asyncio.get_running_loop().time
-        began = clock()
+        began, asked = clock(), float("inf")
         try:
             async with asyncio.timeout(self._wait_s), self._turns:
+                asked = clock()
                 return await call()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, orders do not depend on it
-            if not isinstance(error, _LATE) or not (large or clock() - began > self._wait_s + _STOOD_STILL_S):
+            ours = large or clock() - asked < self._wait_s / 2 or clock() - began > self._wait_s + _STOOD_STILL_S
+            if not (ours and isinstance(error, _LATE)):
                 self._failed(error)
             return lost
 
@@ -168,25 +173,28 @@ class Redis:
                     await self._hurt.wait()
 
     async def _look(self) -> None:
-        was_lost = not self._epoch
+        if not self._epoch:
+            await self._mend()
+            return
+        epoch = await self._ask(self._remembered, lost="")
+        if self._epoch and epoch and epoch != self._epoch:
+            _log.warning("shared", outcome="emptied")
+            self._epoch = epoch
+
+    async def _mend(self) -> None:
+        """Find it whole and writable: a replica answers too, and so does a cluster that lacks a part."""
         try:
-            async with asyncio.timeout(_MEND_S if was_lost else self._wait_s):
-                if was_lost:
-                    await self._clients.forget()
-                    await self._clients.connect()
-                    await self._redis.set(self._prefix + "mended", self._node, px=_ms(_MENDED_S))
-                epoch = await self._remembered()
+            async with asyncio.timeout(_MEND_S):
+                await self._clients.forget()
+                await self._clients.connect()
+                await self._redis.set(self._prefix + "mended", self._node, px=_ms(_MENDED_S))
+                self._epoch = await self._remembered()
         except Exception as error:  # noqa: BLE001 - the next look may be luckier
             self._failed(error)
             return
-        if was_lost:
-            if self._told == "lost":
-                _log.info("shared", outcome="back")
-            self._told = "back"
-            self._epoch = epoch
-        elif self._epoch and epoch != self._epoch:
-            _log.warning("shared", outcome="emptied")
-            self._epoch = epoch
+        if self._told == "lost":
+            _log.info("shared", outcome="back")
+        self._told = "back"
 
     async def _remembered(self) -> str:
         """The word that stands there, put there where there is none."""

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -100,6 +101,13 @@ class Valkey:
             connection.sendall(" ".join(words).encode() + b"\r\n")
             return connection.recv(65536)
 
+    def says(self, word: bytes, *words: str) -> bool:
+        """Whether the reply to a command has this in it; not, where it closes the connection."""
+        try:
+            return word in self.ask(*words)
+        except OSError:
+            return False
+
     def _wait(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + _READY_S
@@ -122,8 +130,9 @@ class Sentinels:
     NAME = "shop"
 
     def __init__(self) -> None:
-        self.primary = Valkey(port=free_port())
-        self.replica = Valkey("--replicaof", "127.0.0.1", str(self.primary.port), port=free_port())
+        at_once = ("--repl-diskless-sync-delay", "0")
+        self.primary = Valkey(*at_once, port=free_port())
+        self.replica = Valkey(*at_once, "--replicaof", "127.0.0.1", str(self.primary.port), port=free_port())
         watch = f"sentinel monitor {self.NAME} 127.0.0.1 {self.primary.port} 1\n"
         quick = f"sentinel down-after-milliseconds {self.NAME} 500\nsentinel failover-timeout {self.NAME} 2000\n"
         self.sentinel = Valkey(port=free_port(), config=watch + quick)
@@ -137,9 +146,9 @@ class Sentinels:
         with contextlib.ExitStack() as running:
             for server in (self.primary, self.replica, self.sentinel):
                 running.enter_context(server)
-            until(lambda: b"master_link_status:up" in self.replica.ask("INFO", "replication"), "the replica follows")
+            until(lambda: self.replica.says(b"master_link_status:up", "INFO", "replication"), "the replica follows")
             until(
-                lambda: b"num-slaves\r\n$1\r\n1" in self.sentinel.ask("SENTINEL", "MASTER", self.NAME),
+                lambda: self.sentinel.says(b"num-slaves\r\n$1\r\n1", "SENTINEL", "MASTER", self.NAME),
                 "the Sentinel knows the replica",
             )
             self._running = running.pop_all()
@@ -173,7 +182,7 @@ class Cluster:
                 assert node.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1)) == b"+OK\r\n"
                 assert node.ask("CLUSTER", "MEET", "127.0.0.1", str(self.nodes[0].port)) == b"+OK\r\n"
             for node in self.nodes:
-                until(lambda node=node: b"cluster_state:ok" in node.ask("CLUSTER", "INFO"), "the cluster is whole")  # type: ignore[misc]
+                until(partial(node.says, b"cluster_state:ok", "CLUSTER", "INFO"), "the cluster is whole")
             self._running = running.pop_all()
         return self
 

@@ -1,6 +1,8 @@
 """Clients of redis-py for one server, a primary behind Sentinels, and a cluster: one set of options for all."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, cast
 
 import redis.asyncio
@@ -109,6 +111,18 @@ def _cluster(url: RedisURL, options: dict[str, Any]) -> RedisCluster:
         maint_notifications_config=MaintNotificationsConfig(enabled=False),
         **_tls(options),
     )
+
+
+@contextlib.contextmanager
+def heeding() -> Iterator[None]:
+    """Let no cancellation get lost in it: the `wait_for` of Python 3.11, in which redis-py sends, swallows some."""
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 async def _nothing() -> None: ...

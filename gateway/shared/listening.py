@@ -7,7 +7,7 @@ from typing import Final
 import redis.asyncio
 from redis.asyncio.client import PubSub
 
-from gateway.shared.connecting import Clients
+from gateway.shared.connecting import Clients, heeding
 from gateway.shared.in_process import told
 from gateway.shared.protocol import Heard
 
@@ -20,8 +20,8 @@ _CONNECT_S: Final = 2.0
 class Listening:
     """Messages of all topics below `prefix`. Those that come while it is not connected are missed, and that is told."""
 
-    def __init__(self, clients: Clients, prefix: str, *, pause_s: float, silent_s: float = SILENT_S) -> None:
-        """After a failure it waits `pause_s` seconds before it connects again."""
+    def __init__(self, clients: Clients, prefix: str, *, pause_s: float, silent_s: float) -> None:
+        """After a failure it waits `pause_s` seconds before it connects again; see `SILENT_S` for `silent_s`."""
         self._clients = clients
         self._prefix = prefix
         self._pause_s = pause_s
@@ -39,9 +39,10 @@ class Listening:
             await asyncio.sleep(self._pause_s)
 
     async def _listen(self) -> None:
-        async with asyncio.timeout(_CONNECT_S):
-            await self._clients.connect()
-            client, close = self._clients.listening()
+        with heeding():
+            async with asyncio.timeout(_CONNECT_S):
+                await self._clients.connect()
+                client, close = self._clients.listening()
         try:
             await self._hear(client)
         finally:
@@ -50,17 +51,21 @@ class Listening:
     async def _hear(self, client: redis.asyncio.Redis) -> None:
         pubsub = client.pubsub()
         try:
-            async with asyncio.timeout(_CONNECT_S):
-                await pubsub.psubscribe(self._prefix + "*")
+            with heeding():
+                async with asyncio.timeout(_CONNECT_S):
+                    await pubsub.psubscribe(self._prefix + "*")
             asked = False
             while True:
-                message = await self._next(pubsub)
-                if message is None and asked:
-                    return
-                asked = message is None
+                with heeding():
+                    message = await self._next(pubsub)
+                    if message is None and asked:
+                        return
+                    asked = message is None
+                    if asked:
+                        await pubsub.ping()
                 if message is None:
-                    await pubsub.ping()
-                elif message["type"] == "psubscribe":
+                    continue
+                if message["type"] == "psubscribe":
                     self._missed()
                 elif message["type"] == "pmessage":
                     self._tell(message["channel"], message["data"])

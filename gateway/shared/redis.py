@@ -17,9 +17,9 @@ import redis.exceptions
 import structlog
 
 from gateway.redis_url import RedisURL
-from gateway.shared.connecting import Clients
+from gateway.shared.connecting import Clients, heeding
 from gateway.shared.counting import SCRIPT, arguments
-from gateway.shared.listening import Listening
+from gateway.shared.listening import SILENT_S, Listening
 from gateway.shared.protocol import Heard, Late, Turn, Window
 
 _log = structlog.get_logger()
@@ -59,7 +59,7 @@ class Redis:
         self._told = ""  # the last thing that was logged of it
         self._hurt = asyncio.Event()
         self._looked = asyncio.Event()
-        self._listening = Listening(self._clients, prefix + "news:", pause_s=look_s)
+        self._listening = Listening(self._clients, prefix + "news:", pause_s=look_s, silent_s=SILENT_S)
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
@@ -143,9 +143,10 @@ class Redis:
         clock = asyncio.get_running_loop().time
         began, asked = clock(), float("inf")
         try:
-            async with asyncio.timeout(self._wait_s), self._turns:
-                asked = clock()
-                return await call()
+            with heeding():
+                async with asyncio.timeout(self._wait_s), self._turns:
+                    asked = clock()
+                    return await call()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, orders do not depend on it
             ours = large or clock() - asked < self._wait_s / 2 or clock() - began > self._wait_s + _STOOD_STILL_S
             if not (ours and isinstance(error, _LATE)):
@@ -184,14 +185,16 @@ class Redis:
     async def _mend(self) -> None:
         """Find it whole and writable: a replica answers too, and so does a cluster that lacks a part."""
         try:
-            async with asyncio.timeout(_MEND_S):
-                await self._clients.forget()
-                await self._clients.connect()
-                await self._redis.set(self._prefix + "mended", self._node, px=_ms(_MENDED_S))
-                self._epoch = await self._remembered()
+            with heeding():
+                async with asyncio.timeout(_MEND_S):
+                    await self._clients.forget()
+                    await self._clients.connect()
+                    await self._redis.set(self._prefix + "mended", self._node, px=_ms(_MENDED_S))
+                    epoch = await self._remembered()
         except Exception as error:  # noqa: BLE001 - the next look may be luckier
             self._failed(error)
             return
+        self._epoch = epoch
         if self._told == "lost":
             _log.info("shared", outcome="back")
         self._told = "back"

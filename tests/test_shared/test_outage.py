@@ -222,6 +222,16 @@ async def test_a_store_that_was_never_opened_is_closed_all_the_same() -> None:
     await Redis(redis_url("redis://127.0.0.1:1")).close()
 
 
+async def test_a_store_can_be_closed_at_any_moment(valkey: Valkey) -> None:
+    for turns in range(80):
+        store = Redis(redis_url(valkey.url), look_s=0.001)
+        await store.open()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(60):  # a task that missed its end would go on for ever
+            await store.close()
+
+
 @asynccontextmanager
 async def tcp(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],

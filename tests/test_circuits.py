@@ -155,7 +155,6 @@ async def test_a_node_that_starts_later_asks_what_is_open(store: InProcess, cloc
     await told(one)
     clock.now += 2
     late = Node(store, clock)
-    assert late.closed
     await told(late)
     assert not late.closed
     assert late.panel.adds.probe_s == pytest.approx(one.panel.adds.probe_s)

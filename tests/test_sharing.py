@@ -26,12 +26,14 @@ async def two(valkey: Valkey, folder: Path, url: str, **other: Any) -> AsyncIter
         accounts={"shop": AccountRules(rate_limit="40/h")},
     )
     use = {"redis": valkey.url, **other}
-    async with selling(rules, folder / "one", overrides=use) as one:
-        async with selling(rules, folder / "two", overrides=use) as other_one:
-            for shop in (one, other_one):
-                shop.gateway.turns.nodes = lambda: 2
-                await shop.gateway.catalog.until_ready()
-            yield one, other_one
+    async with (
+        selling(rules, folder / "one", overrides=use) as one,
+        selling(rules, folder / "two", overrides=use) as second,
+    ):
+        for shop in (one, second):
+            shop.gateway.turns.nodes = lambda: 2
+            await shop.gateway.catalog.until_ready()
+        yield one, second
 
 
 async def buys(shop: Selling, number: int) -> bool:

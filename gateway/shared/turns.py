@@ -1,8 +1,9 @@
 """Limits that all nodes keep together, and each by itself where it cannot ask.
 
 A node that cannot ask takes its share: the limit by the living nodes, and one call at least. What it made meanwhile it
-tells as soon as it can, and goes by its share until the others had time to do so too: so no window holds more than the
-limit and what one late node took of its share.
+tells as soon as it can, and goes by its share until the others had time to do so too: so after a return no window holds
+more than the limit and what one late node took of its share. In the window in which the store is lost, the shares of
+the others can come on top of what one node had taken.
 """
 
 import asyncio

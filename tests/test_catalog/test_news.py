@@ -71,7 +71,7 @@ async def test_a_list_that_is_the_same_is_younger_and_not_taken_anew(nodes: Node
 
     nodes.store.get = counted  # type: ignore[method-assign]
     await nodes.fetched(4)
-    while panel.snapshot is None or panel.snapshot.fetched_ms != nodes.house.clock.ms():
+    while panel.snapshot is None or panel.snapshot.fetched_ms != nodes.house.clock.ms():  # noqa: ASYNC110
         await asyncio.sleep(0)
     assert panel.rows is rows
     assert True not in got, "the stamp was enough"

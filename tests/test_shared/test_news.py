@@ -15,7 +15,7 @@ async def connected(store: Shared) -> None:
     """Wait until it hears what it says itself."""
     heard: list[bytes | None] = []
     store.subscribe("connected", heard.append)
-    while b"yes" not in heard:  # noqa: ASYNC110 - no event tells of it
+    while b"yes" not in heard:
         await store.publish("connected", b"yes")
         await asyncio.sleep(0.005)
 

@@ -62,7 +62,7 @@ def test_what_is_for_the_sentinels_is_said_to_them_alone() -> None:
     ],
 )
 def test_what_is_no_address_is_refused_without_its_password(url: str) -> None:
-    with pytest.raises(ValueError, match="^") as refused:
+    with pytest.raises(ValueError, match=r"is not|name|several|database") as refused:
         redis_url(url)
     assert "hunter22" not in str(refused.value)
     assert "hunter22" not in shown(url + "?password=hunter22")

@@ -194,8 +194,11 @@ async def test_what_is_older_changes_nothing(store: InProcess, clock: Clock) -> 
     one.panel.noted("balance", None, 0.1)
     await told(one)
     assert other.closed
-    other.circuits._hear(heard[0])
+    before = other.circuits.heard
+    for message in heard:
+        other.circuits._hear(message)
     assert other.closed
+    assert other.circuits.heard == before
     other.circuits._hear(b"of another version")
     assert other.closed
 

@@ -1,6 +1,7 @@
 """What becomes of calls when Redis is gone, slow, emptied, or no longer the primary."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from redis.exceptions import ReadOnlyError
 
 from gateway.redis_url import redis_url
 from gateway.shared import Redis, Window
+from gateway.shared.connecting import heeding
 from tests.servers import Valkey
 from tests.test_shared.nodes import Logs, opened, until
 
@@ -220,6 +222,22 @@ async def test_a_call_that_is_cancelled_leaves_its_reply_to_nobody(valkey: Valke
 
 async def test_a_store_that_was_never_opened_is_closed_all_the_same() -> None:
     await Redis(redis_url("redis://127.0.0.1:1")).close()
+
+
+async def test_a_cancellation_that_was_swallowed_is_heeded_all_the_same() -> None:
+    """As the `wait_for` of Python 3.11 does, when what it waits for ends in the same moment."""
+    begun = asyncio.Event()
+
+    async def swallows() -> None:
+        with heeding(), contextlib.suppress(asyncio.CancelledError):
+            begun.set()
+            await asyncio.Event().wait()
+
+    call = asyncio.create_task(swallows())
+    await begun.wait()
+    call.cancel()
+    await asyncio.wait([call])
+    assert call.cancelled()
 
 
 async def test_a_store_can_be_closed_at_any_moment(valkey: Valkey) -> None:

@@ -252,8 +252,9 @@ class TestReturn:
     async def test_many_at_once_are_not_more_than_the_share(self, valkey: Valkey, clock: Clock) -> None:
         async with opened(valkey.url) as store:
             node = Node(store, clock, 2)
+            assert await node.take(3) == 3
             waits = await asyncio.gather(*(node.turns.take("a", RATE) for _ in range(30)))
-            assert waits.count(0) == 6
+            assert waits.count(0) == 3
             assert node.turns.together == 0
 
     async def test_what_could_not_be_told_is_told_later(self, clock: Clock) -> None:

@@ -5,13 +5,11 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 import structlog
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import MovingWindowRateLimiter
 
 from gateway.errors import NotAllowed, TooMany, WrongKey
 from gateway.ledger.records import Account, Key
 from gateway.rules.model import AccountRules
-from providers.pace import rate
+from providers.pace import OwnTurns, Turns, rate
 
 _log = structlog.get_logger()
 
@@ -22,11 +20,11 @@ _TOLD: Final = 1000  # accounts and addresses that are told of once
 
 
 class Admission:
-    """Goes by `accounts`, the rules of those accounts of which they say anything."""
+    """Goes by `accounts`, the rules of those accounts of which they say anything; `turns` counts their calls."""
 
-    def __init__(self, accounts: Mapping[str, AccountRules]) -> None:
+    def __init__(self, accounts: Mapping[str, AccountRules], turns: Turns | None = None) -> None:
         self.accounts = accounts
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._turns = OwnTurns() if turns is None else turns
         self._told: set[tuple[str, str]] = set()
 
     async def admit(self, key: Key, account: Account, action: str, address: str | None) -> None:
@@ -45,7 +43,7 @@ class Admission:
         if own.addresses and not _is_from(address, own.addresses):
             self._tell(account.name, address or "")
             raise WrongKey
-        if own.rate_limit is not None and not await self._limiter.hit(rate(own.rate_limit), account.name):
+        if own.rate_limit is not None and await self._turns.take(f"account:{account.name}", rate(own.rate_limit)):
             raise TooMany
 
     def _tell(self, account: str, address: str) -> None:

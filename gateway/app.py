@@ -69,8 +69,9 @@ class Gateway:
         self.settings = settings
         self.rules = rules
         self.ledger = ledger.ledger(settings.ledger)
-        self.shared = shared.shared(settings.redis)
-        self.panels = panels.panels(rules)
+        self.shared = shared.shared(settings.redis, prefix=settings.redis_prefix)
+        self.turns = shared.SharedTurns(self.shared)
+        self.panels = panels.panels(rules, turns=self.turns)
         self.catalog = Catalog(
             rules,
             self.panels,
@@ -80,7 +81,7 @@ class Gateway:
             balance_s=settings.balance_s,
         )
         self.accounts = Accounts(self.ledger, pepper(settings))
-        self.admission = Admission(rules.accounts)
+        self.admission = Admission(rules.accounts, self.turns)
         self.metrics = Metrics()
         self.door = door(settings, self.metrics)
         self._pulse = Pulse(self.door.strain, lambda: self.ledger.postpone([], 0), self.metrics)
@@ -144,6 +145,8 @@ class Gateway:
             await self._join(opened)
             await self.shared.open()
             opened.push_async_callback(self.shared.close)
+            opened.push_async_callback(self.turns.stop)
+            self.turns.start()
             opened.push_async_callback(self._close_panels)
             opened.push_async_callback(self.catalog.stop)
             await self.catalog.start()
@@ -192,7 +195,7 @@ class Gateway:
         Raises:
             Refused: they cannot be followed without a restart, or would lose sight of open orders; nothing was changed.
         """
-        made = await asyncio.to_thread(panels.panels, rules)
+        made = await asyncio.to_thread(panels.panels, rules, turns=self.turns)
         gone = [panel for name, panel in self.panels.items() if name not in made]
         for panel in gone:
             panel.leaves = True  # no further order goes there while we look
@@ -264,6 +267,7 @@ class Gateway:
                 oldest_s=max(ledger.now_ms() - oldest_ms, 0) / 1000,
                 cost=sum((one.cost for one in unknown), Decimal(0)),
             )
+        self.metrics.shared(is_there=bool(self.shared.epoch), together=self.turns.together, alone=self.turns.alone)
         now = time.monotonic()
         for panel in self.panels.values():
             self.metrics.panel(

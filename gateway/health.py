@@ -149,6 +149,21 @@ def observed(
     return _opened(health, now, jitter) if failed else _closed_again(health, now)
 
 
+def opened_elsewhere(health: Health, now: float, *, pause_s: float, probe_in_s: float) -> Health:
+    """Take over that another node opened the circuit, or opened it again after a probe."""
+    return msgspec.structs.replace(health, pause_s=pause_s, probe_s=now + max(probe_in_s, 0.0))
+
+
+def closed_elsewhere(health: Health, now: float) -> Health:
+    """Take over that another node's call closed the circuit."""
+    return health if health.probe_s is None else _closed_again(health, now)
+
+
+def left_alone(health: Health, until_s: float) -> Health:
+    """Take over that the panel asked another node to be left alone until then."""
+    return msgspec.structs.replace(health, quiet_s=max(health.quiet_s, until_s))
+
+
 def _counted(health: Health, *, failed: bool, latency_s: float, now: float) -> Health:
     good, bad, mean = health.good * _FADING, health.bad * _FADING, health.latency_s
     return msgspec.structs.replace(

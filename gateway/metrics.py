@@ -50,6 +50,15 @@ class Metrics:
         )
         self._open = Gauge("panelmux_panel_circuit_open", "1 = no orders go there", ["panel"], registry=self._registry)
         self._stopped = Gauge("panelmux_panel_stopped", "1 = until people say so", ["panel"], registry=self._registry)
+        self._shared = Gauge(
+            "panelmux_shared_up", "1 = what nodes share is there; 0 = lost, or none set", registry=self._registry
+        )
+        self._turns = Gauge(
+            "panelmux_turns",
+            "Calls held against a rate limit: of all nodes, or of this one",
+            ["of"],
+            registry=self._registry,
+        )
         self._at_risk = Gauge(
             "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
         )
@@ -72,6 +81,12 @@ class Metrics:
             self._latency.labels(name).set(latency_s)
         self._open.labels(name).set(is_open)
         self._stopped.labels(name).set(is_stopped)
+
+    def shared(self, *, is_there: bool, together: int, alone: int) -> None:
+        """Take note of whether Redis is there, and of how many calls were held against which limit."""
+        self._shared.set(is_there)
+        self._turns.labels("all_nodes").set(together)
+        self._turns.labels("this_node").set(alone)
 
     def unknown(self, attempts: int, *, oldest_s: float, cost: Decimal) -> None:
         """Take note of the attempts whose outcome is not known."""

@@ -1,6 +1,7 @@
 """The environment as one struct. Rules say what is sold and bought; settings say where this process lives."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -9,10 +10,13 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from gateway.redis_url import redis_url, shown
+
 PREFIX = "PANELMUX_"
 _WORKERS: Final = 64
 _SQLITE: Final = "sqlite:///"
 _PROXIES: Final = "FORWARDED_ALLOW_IPS"  # what the web server's own setting is called: read where ours is absent
+_REDIS_PREFIX: Final = r"[A-Za-z0-9_.:-]{1,64}"  # no braces: a cluster gives them a meaning of its own
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -27,7 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     Attributes:
         rules: path of the rules file.
         ledger: sqlite:///relative.db, sqlite:////absolute.db, or postgresql://user@host/database.
-        redis: redis://… of a Redis or Valkey; absent = kept in process.
+        redis: where a Redis or Valkey is, as of `gateway.redis_url`; absent = kept in process.
+        redis_prefix: what every key and channel there begins with: one for each deployment that shares nothing.
         host, port: where the gateway listens.
         workers: processes that sell; more than one needs a ledger in PostgreSQL.
         node: what people know this process by; absent = its machine and port. No two that run may have the same.
@@ -50,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rules: str = "routing_rules.yaml"
     ledger: str = "sqlite:///panelmux.db"
     redis: str | None = None
+    redis_prefix: str = "panelmux:"
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1
@@ -75,7 +81,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __repr__(self) -> str:
         """Without the pepper, and without a password that the URL of Redis may hold."""
-        redis = None if self.redis is None else _shown(self.redis)
+        redis = None if self.redis is None else shown(self.redis)
         return f"Settings(rules={self.rules!r}, ledger={shown(self.ledger)!r}, redis={redis!r}, port={self.port})"
 
     def __post_init__(self) -> None:
@@ -84,8 +90,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 sqlite_path(self.ledger)
         except ValueError as wrong:
             raise SettingError(f"PANELMUX_LEDGER: {wrong}, nor postgresql://USER@HOST/DATABASE") from None
-        if self.redis is not None and not self.redis.startswith(("redis://", "rediss://", "unix://")):
-            raise SettingError(f'PANELMUX_REDIS: "{_shown(self.redis)}" is not redis://, rediss:// or unix://')
+        try:
+            if self.redis is not None:
+                redis_url(self.redis)
+        except ValueError as wrong:
+            raise SettingError(f"PANELMUX_REDIS: {wrong}") from None
+        if re.fullmatch(_REDIS_PREFIX, self.redis_prefix) is None:
+            raise SettingError(f'PANELMUX_REDIS_PREFIX: "{self.redis_prefix}" is not 1 to 64 letters, digits and -_.:')
         if not 0 <= self.port <= 65535:
             raise SettingError(f"PANELMUX_PORT: {self.port} is not a port")
         if not 1 <= self.workers <= _WORKERS:
@@ -154,11 +165,6 @@ def sqlite_path(url: str) -> Path:
     return Path(path)
 
 
-def shown(url: str) -> str:
-    """A ledger's URL without a password."""
-    return url.partition("://")[0] + "://" + _shown(url) if "@" in url else url
-
-
 def spill_path(settings: Settings) -> Path:
     """Where ids are kept that the ledger cannot take at the moment: no two processes have the same."""
     if not is_postgres(settings.ledger):
@@ -176,11 +182,6 @@ def beside_ledger(url: str, suffix: str) -> Path:
     """The file that is kept beside a ledger and belongs to it alone, whatever links lead to the ledger."""
     path = sqlite_path(url).resolve()
     return path.with_name(path.name + suffix)
-
-
-def _shown(url: str) -> str:
-    """A URL without what stands before its @: that may be a password."""
-    return url.rpartition("@")[2]
 
 
 def settings(environ: Mapping[str, str] = os.environ) -> Settings:

@@ -204,20 +204,38 @@ MATRIX: Final[tuple[Row, ...]] = (
     Row(
         "Redis is down, slow, a black hole",
         (
-            "shared::a_killed_server_looks_like_an_empty_one",
-            "shared::a_server_that_never_answers_is_waited_for_once",
+            "shared/outage::a_killed_server_looks_like_an_empty_one",
+            "shared/outage::a_server_that_stands_still_is_waited_for_once",
+            "shared/places::a_new_primary_is_found_after_the_old_one_died",
+            "shared/places::a_cluster_that_lacks_a_part_is_lost_until_it_is_whole",
+            "shared/turns::a_store_that_is_back_and_empty_lets_nothing_more_through",
+            "circuits::nodes_go_on_each_by_itself_when_it_is_lost_and_together_when_it_is_back",
+            "sharing::orders_go_on_and_limits_hold_whatever_becomes_of_it",
             "app::redis_takes_the_catalogue_and_its_loss_stops_nothing",
         ),
     ),
-    Row("Redis answers, and the answer is lost", ("shared::a_reply_that_comes_too_late_is_nobody_elses",)),
+    Row(
+        "Redis answers, and the answer is lost",
+        (
+            "shared/outage::a_reply_that_comes_too_late_is_nobody_elses",
+            "shared/turns::what_could_not_be_told_is_told_later",
+        ),
+    ),
     Row(
         "Redis is emptied",
         (
             "catalog/sync::what_nobody_can_unpack_is_as_good_as_nothing",
+            "shared/turns::an_emptied_store_is_told_all_that_was_taken",
             "app::redis_takes_the_catalogue_and_its_loss_stops_nothing",
         ),
     ),
-    Row("a call to Redis is cancelled", ("shared::a_reply_that_comes_too_late_is_nobody_elses",)),
+    Row(
+        "a call to Redis is cancelled",
+        (
+            "shared/outage::a_call_that_is_cancelled_leaves_its_reply_to_nobody",
+            "shared/turns::a_call_that_is_cancelled_forgets_nothing",
+        ),
+    ),
     # Catalogues and prices.
     Row(
         "a list that is empty, halved, a page, dear",

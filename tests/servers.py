@@ -1,8 +1,10 @@
 """Runs real servers for tests: each in a folder of its own, as nobody where the tests run as root, gone at the end."""
 
+import contextlib
 import importlib.util
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -10,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -17,9 +21,16 @@ _READY_S = 10.0
 
 
 class Valkey:
-    """A valkey-server that keeps nothing on disk, listening on a Unix socket. It can be killed and started again."""
+    """A valkey-server that keeps nothing on disk. It can be killed and started again, or made to stand still.
 
-    def __init__(self) -> None:
+    It listens on a Unix socket, and on a port of loopback where a test gives it one.
+    """
+
+    def __init__(self, *words: str, port: int = 0, config: str | None = None) -> None:
+        """`words` are further options; `config` is a file of its own that the server may write to: a Sentinel's."""
+        self.port = port
+        self._words = words
+        self._config = config
         self._folder = Path(tempfile.mkdtemp(prefix="valkey-"))
         self._socket = self._folder / "valkey.sock"
         self._user = "nobody" if os.geteuid() == 0 else None
@@ -44,10 +55,12 @@ class Valkey:
 
     def start(self) -> None:
         self._socket.unlink(missing_ok=True)
-        options = {"port": "0", "unixsocket": str(self._socket), "save": "", "appendonly": "no", "daemonize": "no"}
+        options = {"port": str(self.port), "bind": "127.0.0.1", "unixsocket": str(self._socket), "daemonize": "no"}
+        if self._config is None:
+            options |= {"save": "", "appendonly": "no"}
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         self._process = subprocess.Popen(
-            [str(self._binary), *words],
+            [str(self._binary), *self._own_file(), *words, *self._words],
             cwd=self._folder,
             user=self._user,
             stdout=subprocess.PIPE,
@@ -62,6 +75,24 @@ class Valkey:
             self._process.communicate()
             self._process = None
 
+    def _own_file(self) -> list[str]:
+        if self._config is None:
+            return []
+        file = self._folder / "own.conf"
+        file.write_text(self._config)
+        if self._user is not None:
+            os.chown(file, pwd.getpwnam(self._user).pw_uid, -1)
+        return [str(file), "--sentinel"]
+
+    def stand_still(self) -> None:
+        """From now on it takes connections and commands, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def ask(self, *words: str) -> bytes:
         """Send one command on a connection of its own; gives the raw reply."""
         with socket.socket(socket.AF_UNIX) as connection:
@@ -69,6 +100,13 @@ class Valkey:
             connection.connect(str(self._socket))
             connection.sendall(" ".join(words).encode() + b"\r\n")
             return connection.recv(65536)
+
+    def says(self, word: bytes, *words: str) -> bool:
+        """Whether the reply to a command has this in it; not, where it closes the connection."""
+        try:
+            return word in self.ask(*words)
+        except OSError:
+            return False
 
     def _wait(self) -> None:
         assert self._process is not None
@@ -84,6 +122,107 @@ class Valkey:
             time.sleep(0.01)
         self.kill()
         raise RuntimeError(f"valkey-server did not answer within {_READY_S} s")
+
+
+class Sentinels:
+    """A primary, its replica, and a Sentinel that knows both, on ports of loopback."""
+
+    NAME = "shop"
+
+    def __init__(self) -> None:
+        at_once = ("--repl-diskless-sync-delay", "0")
+        self.primary = Valkey(*at_once, port=free_port())
+        self.replica = Valkey(*at_once, "--replicaof", "127.0.0.1", str(self.primary.port), port=free_port())
+        watch = f"sentinel monitor {self.NAME} 127.0.0.1 {self.primary.port} 1\n"
+        quick = f"sentinel down-after-milliseconds {self.NAME} 500\nsentinel failover-timeout {self.NAME} 2000\n"
+        self.sentinel = Valkey(port=free_port(), config=watch + quick)
+
+    @property
+    def url(self) -> str:
+        """With a first Sentinel that is not there."""
+        return f"redis+sentinel://127.0.0.1:1,127.0.0.1:{self.sentinel.port}/{self.NAME}"
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as running:
+            for server in (self.primary, self.replica, self.sentinel):
+                running.enter_context(server)
+            until(lambda: self.replica.says(b"master_link_status:up", "INFO", "replication"), "the replica follows")
+            until(
+                lambda: self.sentinel.says(b"num-slaves\r\n$1\r\n1", "SENTINEL", "MASTER", self.NAME),
+                "the Sentinel knows the replica",
+            )
+            self._running = running.pop_all()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._running.close()
+
+
+class Cluster:
+    """Three primaries that share the slots, on ports of loopback."""
+
+    SLOTS = 16384
+
+    def __init__(self) -> None:
+        words = ("--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
+        self.nodes = [Valkey(*words, port=free_port(below=55_000)) for _ in range(3)]
+
+    @property
+    def url(self) -> str:
+        return "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as running:
+            for node in self.nodes:
+                running.enter_context(node)
+            share = self.SLOTS // len(self.nodes) + 1
+            for number, node in enumerate(self.nodes):
+                last = min((number + 1) * share, self.SLOTS) - 1
+                assert node.ask("CLUSTER", "ADDSLOTSRANGE", str(number * share), str(last)) == b"+OK\r\n"
+                assert node.ask("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1)) == b"+OK\r\n"
+                assert node.ask("CLUSTER", "MEET", "127.0.0.1", str(self.nodes[0].port)) == b"+OK\r\n"
+            for node in self.nodes:
+                until(partial(node.says, b"cluster_state:ok", "CLUSTER", "INFO"), "the cluster is whole")
+            self._running = running.pop_all()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._running.close()
+
+    def holder(self, key: str) -> Valkey:
+        """The node that has a key's slot."""
+        return next(node for node in self.nodes if not node.ask("GET", key).startswith((b"-MOVED", b"-CLUSTERDOWN")))
+
+    def move(self, key: str, to: Valkey) -> None:
+        """Give the slot of a key, which must be the only one there, to another node."""
+        holder = self.holder(key)
+        slot = holder.ask("CLUSTER", "KEYSLOT", key).decode().strip(":\r\n")
+        ids = {node: node.ask("CLUSTER", "MYID").split(b"\r\n")[1].decode() for node in self.nodes}
+        assert to.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[holder]) == b"+OK\r\n"
+        assert holder.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[to]) == b"+OK\r\n"
+        moved = holder.ask("MIGRATE", "127.0.0.1", str(to.port), key, "0", "5000")
+        assert moved in {b"+OK\r\n", b"+NOKEY\r\n"}
+        for node in (to, holder, *self.nodes):
+            assert node.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[to]) == b"+OK\r\n"
+
+
+def free_port(*, below: int = 60_000) -> int:
+    """A port of loopback that nobody listens on; a cluster's bus needs that 10 000 above it too."""
+    for _ in range(100):
+        port = random.randrange(20_000, below)
+        with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as bus:
+            one.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000 if below <= 55_000 else 0))
+            return port
+    raise RuntimeError("no free port")
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    """Ask again until it is so; fails when it never is."""
+    deadline = time.monotonic() + 3 * _READY_S
+    while not true():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.01)
 
 
 def _valkey_binary() -> Path:

@@ -18,6 +18,7 @@ LAYERS: list[set[str]] = [
     {"gateway.placing"},
     {"gateway.evidence"},
     {"gateway.catalog", "gateway.accounts", "gateway.admission", "gateway.door"},
+    {"gateway.circuits"},
     {"gateway.panels"},
     {"gateway.rules"},
     {"gateway.ledger", "gateway.shared", "gateway.failover"},
@@ -32,6 +33,7 @@ LAYERS: list[set[str]] = [
         "gateway.metrics",
         "gateway.turns",
     },
+    {"gateway.redis_url"},
     {"providers"},
 ]
 """From the street down to the cellar. A file may import from lower layers and from its own folder."""

@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -20,6 +20,14 @@ _DRY_S: Final = (
 )
 
 
+class Probing(Protocol):
+    """Who makes the probe of a panel that failed, where several nodes could."""
+
+    async def may_probe(self, panel: Panel) -> bool: ...
+
+    async def probed(self, panel: Panel) -> None: ...
+
+
 class Balances:
     """One panel's balance. Each warning is given once, when what it warns of begins."""
 
@@ -28,12 +36,14 @@ class Balances:
         panel: Panel,
         *,
         every_s: float,
+        probing: Probing,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
     ) -> None:
         self._panel = panel
         self._every_s = every_s
+        self._probing = probing
         self._clock = clock
         self._sleep = sleep
         self._draw = draw
@@ -42,15 +52,18 @@ class Balances:
         self._currency: str | None = panel.rules.currency
 
     async def follow(self) -> None:
-        """Read the balance every `every_s`, and whenever the circuit is open and wants to be probed. Never ends."""
+        """Read the balance every `every_s`, and whenever this node is to probe an open circuit. Never ends."""
         looked = due = self._clock()
         while True:
             now = self._clock()
             dry = self._panel.is_dry and now >= looked + _DRY_S
-            if now >= due or dry or self._panel.probe_due(now):
+            probes = self._panel.probe_due(now)
+            if await self._probing.may_probe(self._panel) if probes else now >= due or dry:
                 await self.once()
                 looked = self._clock()
                 due = looked + self._every_s * (0.9 + 0.2 * self._draw())
+                if probes:
+                    await self._probing.probed(self._panel)
             await self._sleep(min(_TICK_S, self._every_s))
 
     async def once(self) -> None:

@@ -25,16 +25,19 @@ from gateway.catalog.services import (
     sold_to,
     written,
 )
-from gateway.catalog.sync import Ledger, Sync, Synced, pause_s
+from gateway.catalog.sync import NEWS, Ledger, Sync, Synced, pause_s
+from gateway.circuits import Circuits
 from gateway.money import down
-from gateway.panels import Panel, Standing
+from gateway.panels import Panel, Stamp, Standing
 from gateway.routing import Offer
 from gateway.rules.model import Ids, Publish, Route, Rules
 from gateway.shared import Shared
+from providers.base import RemoteService
 
 _log = structlog.get_logger()
 
 _TOGETHER: Final = 8  # lists fetched at once
+_LOOK_S: Final = 5.0  # how old the news of another node's list can be, should they be missed
 
 
 class _View(msgspec.Struct, frozen=True):
@@ -52,6 +55,8 @@ class Catalog:
         rules: those in force.
         panels: by name.
         deliveries: what their routes have really done with our orders.
+        circuits: those of the panels, in step with other nodes.
+        leads: whether this node fetches lists; one that does not takes those that another one fetched.
         now_ms: the time, milliseconds since 1970.
         version: grows whenever what is sold has changed.
     """
@@ -83,6 +88,11 @@ class Catalog:
         self._sleep = sleep
         self._draw = draw
         self._tasks: list[asyncio.Task[None]] = []
+        self.circuits = Circuits(shared, clock=clock, now_ms=now_ms)
+        self.leads: Callable[[], bool] = lambda: True
+        self._news: set[str] = set()  # panels whose list another node has fetched
+        self._told = asyncio.Event()
+        shared.subscribe(NEWS, self._hear)
         self._compiling = asyncio.Lock()
         self._aside = Aside()
         self._together = asyncio.Semaphore(_TOGETHER)
@@ -122,8 +132,18 @@ class Catalog:
         await self._compile()
         self._tried |= {name for name, panel in self.panels.items() if panel.snapshot is not None} - self._stale
         self._settled_now()
+        self.circuits.watch(self.panels)
+        self._tasks.append(asyncio.create_task(self.circuits.follow(), name="circuits"))
+        self._tasks.append(asyncio.create_task(self._follow_news(), name="catalogue news"))
         for name, panel in self.panels.items():
-            balances = Balances(panel, every_s=self._balance_s, clock=self._clock, sleep=self._sleep, draw=self._draw)
+            balances = Balances(
+                panel,
+                every_s=self._balance_s,
+                probing=self.circuits,
+                clock=self._clock,
+                sleep=self._sleep,
+                draw=self._draw,
+            )
             self._tasks.append(asyncio.create_task(self._follow(name), name=f"catalogue {name}"))
             self._tasks.append(asyncio.create_task(balances.follow(), name=f"balance {name}"))
 
@@ -247,21 +267,54 @@ class Catalog:
     async def _follow(self, panel: str) -> None:
         failures = 0
         while True:
+            if not self.leads():
+                await self._looked(panel)
+                await self._sleep(min(_LOOK_S, self._catalogue_s))
+                continue
             synced = await self._synced(panel)
             failures = 0 if synced.good else failures + 1
             await self._sleep(pause_s(self._catalogue_s, failures, synced.later_s, self._draw()))
 
+    def _hear(self, payload: bytes | None) -> None:
+        """Another node has fetched a list, or may have: that is looked at by who waits for it."""
+        if payload is None:
+            self._news |= self.panels.keys()
+        else:
+            stamp = msgspec.msgpack.decode(payload, type=Stamp)
+            panel = self.panels.get(stamp.panel)
+            if panel is None or (panel.snapshot is not None and panel.snapshot.fetched_ms >= stamp.fetched_ms):
+                return
+            self._news.add(stamp.panel)
+        self._told.set()
+
+    async def _follow_news(self) -> None:
+        while True:
+            await self._told.wait()
+            self._told.clear()
+            while self._news:
+                name = self._news.pop()
+                if name in self.panels:
+                    await self._looked(name)
+
+    async def _looked(self, name: str) -> None:
+        rows = self.panels[name].rows
+        await self._syncs[name].look()
+        await self._brought(name, rows)
+
     async def _synced(self, name: str, *, forced: bool = False, accept: bool = False) -> Synced:
-        panel = self.panels[name]
-        rows = panel.rows
+        rows = self.panels[name].rows
         synced = await self._syncs[name].once(forced=forced, accept=accept)
-        if panel.rows is not rows:
+        await self._brought(name, rows)
+        return synced
+
+    async def _brought(self, name: str, rows: Mapping[str, RemoteService]) -> None:
+        """Sell by what a panel's list is now, if it is not `rows` any more."""
+        if self.panels[name].rows is not rows:
             self._stale.add(name)
         if self._stale:
             await self._compile()
         self._tried.add(name)
         self._settled_now()
-        return synced
 
     def _settled_now(self) -> None:
         if self.ready:

@@ -14,12 +14,15 @@ from gateway.catalog import deliveries
 from gateway.catalog.aside import Aside
 from gateway.catalog.guard import held_back
 from gateway.catalog.moves import Weighed, is_off, weighed
-from gateway.panels import Panel, Snapshot, pack, unpack
+from gateway.panels import Panel, Snapshot, Stamp, pack, stamp, unpack
 from gateway.shared import Shared
 from providers.base import RemoteService
 from providers.errors import ProviderError, Throttled
 
 _log = structlog.get_logger()
+
+NEWS: Final = "catalogue"
+"""The topic under which nodes tell each other the stamps of lists that they fetched."""
 
 _SHARED_S: Final = 86_400.0  # a list older than a day is of no use to another node
 _FIRST_PAUSE_S: Final = 5.0
@@ -105,6 +108,8 @@ class Sync:
         self._unkept = False
         self._since: dict[str, RemoteService] = {}  # rows as they were some time ago, those that went among them
         self._since_until = 0.0
+        self._stamp: Stamp | None = None  # of the last list that was told, or taken from another node
+        self._asked_ledger = float("-inf")
 
     async def load(self) -> None:
         """Take the last good list from the ledger, unless there is one already."""
@@ -139,6 +144,31 @@ class Sync:
             self._tell(synced)
             return synced
 
+    async def look(self) -> None:
+        """Take what another node fetched since: from the store, or, now and then, from the ledger. Never raises."""
+        async with self._one:
+            try:
+                if not await self._stamped() and self._clock() >= self._asked_ledger + self._every_s:
+                    self._asked_ledger = self._clock()
+                    await (self.load() if self._panel.snapshot is None else self._accepted())
+            except Exception as error:  # noqa: BLE001 - the next look may be luckier
+                _log.warning("catalogue", panel=self._panel.name, outcome="not_looked", why=_words(error))
+
+    async def _stamped(self) -> bool:
+        """Take the list in the store, if its stamp is newer than ours; gives whether ours is the newest then."""
+        mine = self._panel.snapshot
+        said = _stamp(await self._shared.get(self._key + ":stamp"))
+        if said is None or said.source != self._panel.source:
+            return False
+        if mine is not None and said.fetched_ms <= mine.fetched_ms:
+            return said.fetched_ms == mine.fetched_ms
+        if mine is not None and self._stamp is not None and said.rows == self._stamp.rows:
+            self._panel.took(msgspec.structs.replace(mine, fetched_ms=said.fetched_ms), self._panel.rows)
+        elif (await self._others()) is None or self._panel.snapshot is mine:
+            return False
+        self._stamp = said
+        return True
+
     async def _sync(self, *, forced: bool, accept: bool) -> Synced:
         # Not given back after a good fetch: it tells the other nodes that there is a fresh list to take.
         claimed = await self._shared.claim(self._key, self._every_s * 0.8)
@@ -152,7 +182,7 @@ class Sync:
     async def _others(self) -> Synced | None:
         """Another node claimed the fetch: take its list if it is there; None where ours is too old to wait for it."""
         mine = self._panel.snapshot
-        packed = await self._shared.get(self._key)
+        packed = await self._shared.get(self._key, large=True)
         theirs = None if packed is None else await self._aside(_unpacked, packed)
         if theirs is not None and (mine is None or theirs.fetched_ms > mine.fetched_ms):
             await self._adopt(theirs)
@@ -260,7 +290,11 @@ class Sync:
 
     async def _keep(self, snapshot: Snapshot, *, changed: bool) -> None:
         packed = await self._aside(pack, snapshot)
-        await self._shared.put(self._key, packed, _SHARED_S)
+        self._stamp = await self._aside(stamp, packed)
+        told = msgspec.msgpack.encode(self._stamp)
+        await self._shared.put(self._key, packed, _SHARED_S, large=True)
+        await self._shared.put(self._key + ":stamp", told, _SHARED_S)
+        await self._shared.publish(NEWS, told)
         self._unkept = self._unkept or changed
         if not self._unkept:
             return
@@ -303,6 +337,14 @@ def _changed(
 
 def _json(row: RemoteService | None) -> str | None:
     return None if row is None else msgspec.json.encode(row).decode()
+
+
+def _stamp(packed: bytes | None) -> Stamp | None:
+    """None for what another version of this program may have put there."""
+    try:
+        return None if packed is None else msgspec.msgpack.decode(packed, type=Stamp)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _unpacked(packed: bytes) -> Snapshot | None:

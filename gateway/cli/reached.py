@@ -17,11 +17,12 @@ from gateway.cli.output import progress, say
 from gateway.cli.text import short
 from gateway.ledger.protocol import Ledger
 from gateway.panels import Panel
+from gateway.redis_url import shown
 from gateway.routing import Delivered
 from gateway.rules import Mistake, RulesError
 from gateway.rules.model import Rules
 from gateway.rules.report import alike
-from gateway.settings import Settings, is_postgres, shown, sqlite_path
+from gateway.settings import Settings, is_postgres, sqlite_path
 from gateway.shared import InProcess
 from providers import PROVIDERS
 

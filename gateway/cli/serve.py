@@ -19,9 +19,10 @@ from gateway.cli.failure import cannot_listen
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.reached import agreed, ruled
+from gateway.redis_url import shown
 from gateway.reloading import Reloading
 from gateway.rules.model import Rules
-from gateway.settings import Settings, node_name, shown
+from gateway.settings import Settings, node_name
 
 
 class Serving(msgspec.Struct, frozen=True):

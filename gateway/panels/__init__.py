@@ -2,6 +2,19 @@
 
 from gateway.panels.making import exchange, panels, renewed
 from gateway.panels.panel import QUIET_S, Panel, Standing
-from gateway.panels.snapshots import Held, Snapshot, pack, unpack
+from gateway.panels.snapshots import Held, Snapshot, Stamp, pack, stamp, unpack
 
-__all__ = ["QUIET_S", "Held", "Panel", "Snapshot", "Standing", "exchange", "pack", "panels", "renewed", "unpack"]
+__all__ = [
+    "QUIET_S",
+    "Held",
+    "Panel",
+    "Snapshot",
+    "Stamp",
+    "Standing",
+    "exchange",
+    "pack",
+    "panels",
+    "renewed",
+    "stamp",
+    "unpack",
+]

@@ -8,7 +8,7 @@ from gateway.panels.panel import Panel
 from gateway.rules import model
 from providers import PROVIDERS
 from providers.base import Provider
-from providers.pace import Rate
+from providers.pace import Rate, Turns
 from providers.transport import Transport
 from providers.transport.session import trusting_the_system
 
@@ -19,9 +19,12 @@ def exchange(rules: model.Rules, currency: str) -> Decimal:
 
 
 def panels(
-    rules: model.Rules, *, providers: Mapping[str, Callable[[Transport], Provider]] = PROVIDERS
+    rules: model.Rules,
+    *,
+    providers: Mapping[str, Callable[[Transport], Provider]] = PROVIDERS,
+    turns: Turns | None = None,
 ) -> Mapping[str, Panel]:
-    """The panels of the rules, by name. It takes longer than a loop may stand still."""
+    """The panels of the rules, by name; `turns` counts their calls. It takes longer than a loop may stand still."""
     made = {}
     trusted: ssl.SSLContext | None = None  # one for all
     for name, panel in rules.panels.items():
@@ -32,7 +35,7 @@ def panels(
             panel.url,
             panel.key,
             in_flight=panel.in_flight,
-            pace=Rate(panel.rate_limit) if panel.rate_limit else None,
+            pace=Rate(panel.rate_limit, turns=turns) if panel.rate_limit else None,
             allow_private=panel.private,
             ssl_context=trusted,
         )

@@ -35,6 +35,9 @@ TRIAL_S: Final = 1.0
 """How often an order tries a panel whose circuit is open, where all circuits are."""
 
 
+_SERVICE: Final = "service:"
+
+
 class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a panel stands, for a decision: fields as of `gateway.routing.Offer`."""
 
@@ -61,6 +64,8 @@ class Panel:
         leaves: the rules are about to name it no more.
         stop_kept: whether the ledger has that too, so that people can take it back there.
         turns: of the orders that may be on their way there at once, by account.
+        turned: called with the name and the new health of a circuit that this node's calls opened, closed, or had left
+            alone: "reads", "adds", or "service:ID".
         moves: how often an order began or ended to be sent there; the same number twice = none did in between.
     """
 
@@ -94,6 +99,7 @@ class Panel:
         self.stop_kept = False
         self._next_trial = 0.0
         self.leaves = False
+        self.turned: Callable[[str, health.Health], None] = lambda _which, _health: None
         self.moves = 0
         self.turns = Turns(rules.in_flight, waiting=4096, waiting_each=2048)
         self._under_way = 0
@@ -216,7 +222,7 @@ class Panel:
                 before = self.routes.get(remote_service, health.Health())
                 after = health.observed_route(before, error, self._clock(), jitter=self._draw())
                 self.routes[remote_service] = after
-                self._tell(f"adds of service {remote_service}", before, after, error)
+                self._tell(f"{_SERVICE}{remote_service}", before, after, error)
         else:
             self.reads = self._observed("reads", self.reads, error, latency_s)
             if action == "balance" and health.probe_due(self.adds, self._clock()):
@@ -232,10 +238,34 @@ class Panel:
         return after
 
     def _tell(self, which: str, before: health.Health, after: health.Health, error: ProviderError | None) -> None:
-        if before.probe_s is None and after.probe_s is not None and error is not None:
-            _log.warning("circuit", panel=self.name, of=which, outcome="open", pause_s=after.pause_s, why=error.what)
+        self._log_turn(which, before, after, "" if error is None else error.what)
+        if before.probe_s != after.probe_s or before.quiet_s != after.quiet_s:
+            self.turned(which, after)
+
+    def _log_turn(self, which: str, before: health.Health, after: health.Health, why: str) -> None:
+        if before.probe_s is None and after.probe_s is not None:
+            _log.warning("circuit", panel=self.name, of=which, outcome="open", pause_s=after.pause_s, why=why)
         elif before.probe_s is not None and after.probe_s is None:
             _log.info("circuit", panel=self.name, of=which, outcome="closed")
+
+    def circuit(self, which: str) -> health.Health:
+        """One of its circuits, named as for `turned`."""
+        if which == "reads":
+            return self.reads
+        if which == "adds":
+            return self.adds
+        return self.routes.get(which.removeprefix(_SERVICE), health.Health())
+
+    def turn(self, which: str, after: health.Health) -> None:
+        """Go on with a circuit as another node found it."""
+        before = self.circuit(which)
+        if which == "reads":
+            self.reads = after
+        elif which == "adds":
+            self.adds = after
+        else:
+            self.routes[which.removeprefix(_SERVICE)] = after
+        self._log_turn(which, before, after, "another node found it so")
 
     def closed(self, now: float) -> bool:
         """Whether the circuits let orders through at this moment of the clock."""

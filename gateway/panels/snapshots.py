@@ -1,5 +1,6 @@
 """A panel's list as it is kept: in the ledger, and for other nodes."""
 
+import hashlib
 import zlib
 from itertools import chain
 from typing import Final
@@ -51,6 +52,22 @@ def pack(snapshot: Snapshot) -> bytes:
     rows = snapshot.rows
     parts = tuple(zlib.compress(encode(rows[at : at + _PART]), 1) for at in range(0, len(rows), _PART))
     return encode(_Packed(snapshot.panel, snapshot.source, snapshot.fetched_ms, parts, snapshot.skipped, snapshot.held))
+
+
+class Stamp(msgspec.Struct, frozen=True, array_like=True):
+    """Which list there is for nodes to take: when it was fetched, and a word that is the same for the same rows."""
+
+    panel: str
+    source: str
+    fetched_ms: int
+    rows: str
+
+
+def stamp(packed: bytes) -> Stamp:
+    """The stamp of a packed snapshot."""
+    whole = msgspec.msgpack.decode(packed, type=_Packed)
+    said = msgspec.msgpack.encode((whole.parts, whole.skipped, whole.held))
+    return Stamp(whole.panel, whole.source, whole.fetched_ms, hashlib.blake2b(said, digest_size=8).hexdigest())
 
 
 def unpack(packed: bytes) -> Snapshot:

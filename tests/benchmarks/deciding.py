@@ -13,6 +13,7 @@ from gateway.catalog.services import Listed, written
 from gateway.panels import Panel, Snapshot
 from gateway.routing import Offer, Policy, Wanted, decide
 from gateway.rules import model
+from gateway.shared import InProcess
 from providers.base import RemoteService
 from providers.service_types import Default
 from tests.running import panel
@@ -94,4 +95,4 @@ def _selling(offers: list[Offer]) -> tuple[Catalog, Service]:
         one.balance = Decimal(100)
     lists = {name: Listed(one.rows, Decimal(1)) for name, one in made.items()}
     unused: Any = None
-    return Catalog(rules, made, unused, unused), written(rules, lists).services[0]
+    return Catalog(rules, made, unused, InProcess()), written(rules, lists).services[0]

@@ -23,6 +23,7 @@ from gateway.reconcile import Reconcile
 from gateway.rules.model import Panel as PanelRules
 from gateway.rules.model import Route, Rules
 from gateway.rules.model import Service as ServiceRules
+from gateway.shared import InProcess
 from providers.api_v2.provider import APIv2
 from providers.base import Action
 from providers.sandbox import Sandbox, Temper, Tempo
@@ -123,7 +124,9 @@ class Stage:
 
     async def _start(self) -> None:
         self.panels = {name: await self._panel(name) for name in self.boxes}
-        self.catalog = Catalog(self.rules, self.panels, self.ledger, None, clock=self._loop.time, now_ms=self._now_ms)  # type: ignore[arg-type]
+        self.catalog = Catalog(
+            self.rules, self.panels, self.ledger, InProcess(), clock=self._loop.time, now_ms=self._now_ms
+        )
         lists = {name: Listed(panel.rows, Decimal(1)) for name, panel in self.panels.items()}
         services = written(self.rules, lists).services
         self.catalog._view = _View(services, {service.id: service for service in services}, ())

@@ -25,6 +25,7 @@ from gateway.orders import Orders
 from gateway.panels import Panel, Snapshot
 from gateway.placing import Placing, recovered
 from gateway.reconcile import Reconcile
+from gateway.shared import InProcess
 from providers.api_v2.provider import APIv2
 from providers.errors import ProviderError
 from providers.service_types import Default
@@ -213,7 +214,7 @@ class World:
     def _catalog(self, panels: dict[str, Panel], ledger: SQLLedger, loop: VirtualLoop) -> Catalog:
         """The real one, its lists given once: catalogues are another test's business."""
         now_ms = lambda: int(loop.time() * 1000)  # noqa: E731
-        catalog = Catalog(self.rules, panels, ledger, None, clock=loop.time, now_ms=now_ms)  # type: ignore[arg-type]
+        catalog = Catalog(self.rules, panels, ledger, InProcess(), clock=loop.time, now_ms=now_ms)
         services = written(
             self.rules, {name: Listed(panel.rows, Decimal(1)) for name, panel in panels.items()}
         ).services

@@ -258,13 +258,14 @@ class House:
         self.alpha = FakeProvider(numbered(4))
         self.beta = FakeProvider(numbered(4, rate=Decimal(2)))
         self.opened: list[Catalog] = []
+        self.store: InProcess | None = None  # that catalogues have together, where a test has several nodes
 
     def catalog(self, of: model.Rules) -> Catalog:
         catalog = Catalog(
             of,
             panels(of, self.clock, alpha=self.alpha, beta=self.beta),
             self.ledger,
-            InProcess(clock=self.clock),
+            self.store or InProcess(clock=self.clock),
             catalogue_s=300,
             balance_s=60,
             clock=self.clock,

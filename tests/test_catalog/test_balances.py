@@ -5,8 +5,10 @@ from decimal import Decimal
 import pytest
 
 from gateway.catalog.balances import Balances
+from gateway.circuits import Circuits
 from gateway.panels import Panel
 from gateway.rules import model
+from gateway.shared import InProcess
 from providers.base import Balance
 from tests.test_catalog.fakes import Clock, FakeProvider, Logs, silence
 
@@ -22,7 +24,7 @@ def panel(provider: FakeProvider, low_balance: str | None = None) -> Panel:
 async def told(logs: Logs, *balances: Balance | Exception, low_balance: str | None = None) -> list[list[str]]:
     """The events of each of these looks."""
     provider = FakeProvider()
-    balance = Balances(panel(provider, low_balance), every_s=60)
+    balance = Balances(panel(provider, low_balance), every_s=60, probing=Circuits(InProcess()))
     seen = []
     for reply in balances:
         provider.balances = [reply]

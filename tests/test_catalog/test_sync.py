@@ -11,7 +11,7 @@ import pytest
 from gateway.catalog.aside import Aside
 from gateway.catalog.sync import Outcome, Sync, pause_s
 from gateway.panels import Panel, unpack
-from gateway.shared import InProcess, Redis, Shared
+from gateway.shared import InProcess, Shared
 from providers.base import Services, Skipped
 from providers.errors import Reason, Refused, Throttled
 from tests.servers import Valkey
@@ -27,6 +27,7 @@ from tests.test_catalog.fakes import (
     rules,
     silence,
 )
+from tests.test_shared.nodes import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -56,9 +57,8 @@ async def store(request: pytest.FixtureRequest, clock: Clock) -> AsyncIterator[S
     else:
         valkey: Valkey = request.getfixturevalue("server")
         valkey.ask("FLUSHALL")
-        real = Redis(valkey.url, wait_s=5.0)
-        yield real
-        await real.close()
+        async with opened(valkey.url) as real:
+            yield real
 
 
 class Node:
@@ -315,10 +315,9 @@ class TestNodes:
         assert await one.outcome() is Outcome.NEW
 
     async def test_without_redis_each_node_fetches_for_itself(self, ledger: FakeLedger, clock: Clock) -> None:
-        gone = Redis("redis://127.0.0.1:1/0", wait_s=5.0)
-        nodes = [Node(FakeProvider(numbered(10)), ledger, gone, clock) for _ in range(2)]
-        assert [await node.outcome() for node in nodes] == [Outcome.NEW, Outcome.NEW]
-        await gone.close()
+        async with opened("redis://127.0.0.1:1/0", there=False) as gone:
+            nodes = [Node(FakeProvider(numbered(10)), ledger, gone, clock) for _ in range(2)]
+            assert [await node.outcome() for node in nodes] == [Outcome.NEW, Outcome.NEW]
 
 
 def test_of_two_rows_with_one_id_the_first_counts(clock: Clock, ledger: FakeLedger) -> None:

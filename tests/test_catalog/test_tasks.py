@@ -58,7 +58,8 @@ class TestTasks:
         before = asyncio.all_tasks()
         catalog = await house.started(ROUTED)
         names = {task.get_name() for task in asyncio.all_tasks() - before}
-        assert names == {"catalogue alpha", "catalogue beta", "balance alpha", "balance beta"}
+        of_panels = {"catalogue alpha", "catalogue beta", "balance alpha", "balance beta"}
+        assert names == of_panels | {"catalogue news", "circuits"}
         await catalog.stop()
         assert asyncio.all_tasks() == before
 

@@ -89,6 +89,22 @@ class Gateway:
         self._lock = None if is_postgres(settings.ledger) else Lock(settings.ledger)
         self.nodes = self._node()
         self._strays_due = 0.0
+        self._trade()
+        self._gone: list[panels.Panel] = []
+        self.draining = False
+        self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
+        machines = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+        self.app = api_v2.Front(
+            api_v2.edge(self.accounts, self.admission, self.catalog, self.orders, self.door, currency=rules.currency),
+            Starlette(routes=[Route(path, endpoint) for path, endpoint in machines.items()]),
+        )
+        self._opened = contextlib.AsyncExitStack()
+
+    def _trade(self) -> None:
+        """What buys, and what follows what was bought."""
+        settings = self.settings
+        self.catalog.leads = self.nodes.leads
+        self.turns.nodes = lambda: self.nodes.living
         self.placing = Placing(
             self.ledger,
             self.catalog,
@@ -115,20 +131,11 @@ class Gateway:
             anchor_s=settings.anchor_s,
             leads=self.nodes.leads,
         )
-        self._gone: list[panels.Panel] = []
-        self.draining = False
-        self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
-        machines = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
-        self.app = api_v2.Front(
-            api_v2.edge(self.accounts, self.admission, self.catalog, self.orders, self.door, currency=rules.currency),
-            Starlette(routes=[Route(path, endpoint) for path, endpoint in machines.items()]),
-        )
-        self._opened = contextlib.AsyncExitStack()
 
     def _node(self) -> Nodes | Alone:
         if self._lock is not None:
             return Alone(self.ledger, self._lock)
-        return Nodes(self.ledger, node_name(self.settings), beaten=self._beaten)
+        return Nodes(self.ledger, node_name(self.settings), beaten=self._beaten, missed=self.metrics.busy.inc)
 
     async def __aenter__(self) -> Self:
         """Open everything in order; what fails on the way closes what was opened before it."""
@@ -267,6 +274,8 @@ class Gateway:
                 oldest_s=max(ledger.now_ms() - oldest_ms, 0) / 1000,
                 cost=sum((one.cost for one in unknown), Decimal(0)),
             )
+        self.metrics.leads.set(self.nodes.leads())
+        self.metrics.nodes.set(self.nodes.living)
         self.metrics.shared(is_there=bool(self.shared.epoch), together=self.turns.together, alone=self.turns.alone)
         now = time.monotonic()
         for panel in self.panels.values():

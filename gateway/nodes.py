@@ -31,7 +31,7 @@ _LOOKS: Final = 4  # without a beat of another, before it is taken for dead
 class Nodes:
     """The nodes of a ledger that several processes sell from, seen from this one.
 
-    `beaten` is awaited after each beat.
+    `beaten` is awaited after each beat; `missed` is called where the ledger took none.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class Nodes:
         name: str,
         *,
         beaten: Callable[[], Awaitable[None]],
+        missed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._ledger = ledger
         self._name = name
         self._beaten = beaten
+        self._missed = missed
         self._clock = clock
         self._sleep = sleep
         self._epoch = 0
@@ -70,6 +72,7 @@ class Nodes:
             try:
                 await self.once()
             except LedgerError as error:
+                self._missed()
                 _log.warning("node", epoch=self._epoch, outcome="not_beaten", why=str(error))
             except Exception:  # noqa: BLE001 - a node that stops beating for a fault of ours would be taken for dead
                 _log.exception("node", epoch=self._epoch, outcome="broken")

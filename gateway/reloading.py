@@ -14,8 +14,8 @@ from gateway.rules import Rules, RulesError
 
 _log = structlog.get_logger()
 
-LOOK_S: Final = 1.0
-"""How often the file is looked at."""
+LOOK_S: Final = 0.4
+"""How often the file is looked at: one that changed is taken at the second look, within a second."""
 
 _TOLD: Final = 5  # mistakes that are logged
 

@@ -25,20 +25,6 @@ TEXTS = sorted(
 )
 ONCE = {"first-start", "account"}  # services that do one thing and end
 
-COMING_SETTINGS = {"connections", "metrics_from", "proxies"}
-COMING_METRICS = {
-    "panelmux_edge_behind_seconds",
-    "panelmux_edge_connections",
-    "panelmux_edge_cut_off_total",
-    "panelmux_edge_cut_total",
-    "panelmux_edge_refused_total",
-    "panelmux_edge_remembered_total",
-    "panelmux_edge_waiting",
-    "panelmux_edge_wrong_keys_total",
-    "panelmux_leads",
-    "panelmux_ledger_busy_total",
-    "panelmux_nodes",
-}
 PROMETHEUS_OWN = {"up", "scrape_duration_seconds"}
 
 
@@ -92,7 +78,7 @@ def test_an_expression_is_promql_about_metrics_that_exist(where: str, expression
     bare = re.sub(r'"[^"]*"|\bby \([^)]*\)|\{[^}]*\}', "", expression)
     named = set(re.findall(r"\b(?:panelmux_\w+|up|scrape_\w+)\b", bare))
     assert named, where
-    assert named <= metrics_there() | COMING_METRICS | PROMETHEUS_OWN
+    assert named <= metrics_there() | PROMETHEUS_OWN
 
 
 def test_every_metric_is_looked_at() -> None:
@@ -103,7 +89,7 @@ def test_every_metric_is_looked_at() -> None:
 
 @pytest.mark.parametrize("file", TEXTS, ids=lambda file: str(file.relative_to(DEPLOY)))
 def test_every_variable_with_our_prefix_is_a_setting(file: Path) -> None:
-    there = {PREFIX + name.upper() for name in {*Settings.__struct_fields__, *COMING_SETTINGS}}
+    there = {PREFIX + name.upper() for name in Settings.__struct_fields__}
     there |= {f"{PREFIX}{name}_FILE" for name in ("LEDGER", "REDIS", "PEPPER")}
     assert set(re.findall(PREFIX + r"[A-Z_]*[A-Z]", file.read_text())) <= there
 

@@ -133,7 +133,7 @@ def pepper(settings: Settings) -> bytes:
         SettingError: the file holds something else.
     """
     if settings.pepper is not None:
-        return settings.pepper.encode()
+        return _given(settings.pepper)
     path = beside_ledger(settings.ledger, ".pepper")
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
@@ -145,6 +145,16 @@ def pepper(settings: Settings) -> bytes:
     if len(secret) < 32:
         raise SettingError(f"{path}: it is not the pepper that panelmux made; put that one back from a backup")
     return secret
+
+
+def _given(text: str) -> bytes:
+    """The pepper as it stands in the environment; hex:… = as it stands in the file that is made beside a ledger."""
+    if not text.startswith("hex:"):
+        return text.encode()
+    try:
+        return bytes.fromhex(text.removeprefix("hex:"))
+    except ValueError:
+        raise SettingError("PANELMUX_PEPPER: after hex: come hexadecimal digits") from None
 
 
 def _make_once(path: Path, text: str) -> None:

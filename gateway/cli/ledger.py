@@ -10,14 +10,16 @@ import msgspec
 
 from gateway import ledger as ledgers
 from gateway.cli import output
-from gateway.cli.failure import Exit, confirmed
+from gateway.cli.failure import Exit, Failure, confirmed
 from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, yes_option
 from gateway.cli.opened import ledger_at, settled
+from gateway.ledger import copying
 from gateway.ledger.lock import Lock
 from gateway.ledger.reports import Replay, Totals
 from gateway.ledger.sqlite import backup as copies
 from gateway.money import wire
-from gateway.settings import beside_ledger, sqlite_path
+from gateway.redis_url import shown
+from gateway.settings import beside_ledger, is_postgres, sqlite_path
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,17 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     missing_topups: int | None
     aside: str
     done: bool
+
+
+class Copied(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy in PostgreSQL, as --json writes it: rows by table, and whether it says the same as the first."""
+
+    rows: Mapping[str, int]
+    same: bool
+    wrong: tuple[str, ...]
+
+
+_COPIED_AT_ONCE = 2_000
 
 
 @click.group()
@@ -142,6 +155,7 @@ def _print(checked: Checked) -> None:
 def backup(*, file: Path, ledger: str | None, as_json: bool) -> None:
     """Copy the ledger into one FILE, whole and checked; the gateway may run. No file is replaced."""
     url = settled(ledger=ledger).ledger
+    _in_a_file(url)
     with _bar("copying") as watch:
         size = copies.backup(sqlite_path(url), file, watch)
     kept = Kept(file=str(file), bytes=size, pepper=str(beside_ledger(url, ".pepper")))
@@ -168,6 +182,7 @@ def restore(*, file: Path, yes: bool, dry_run: bool, ledger: str | None, as_json
     then wait for people: none is bought again. What is done is shown first, and asked about.
     """
     url = settled(ledger=ledger).ledger
+    _in_a_file(url)
     path = sqlite_path(url).resolve()
     lock = Lock(url)
     if not dry_run:
@@ -200,6 +215,11 @@ def restore(*, file: Path, yes: bool, dry_run: bool, ledger: str | None, as_json
         output.say("start the gateway, then panelmux order list --unknown")
 
 
+def _in_a_file(url: str) -> None:
+    if is_postgres(url):
+        raise Failure("a ledger in PostgreSQL is backed up by its own means: see deploy/README.md", Exit.MISUSE)
+
+
 def _tell(foreseen: copies.Restored) -> None:
     again = foreseen.reopened
     output.say(f"the backup has {foreseen.orders} orders; it takes the ledger's place, which is kept beside it")
@@ -215,8 +235,49 @@ def _tell(foreseen: copies.Restored) -> None:
     output.say(f"→ not in it: orders placed since: {placed}; top-ups since: {missing.topups}")
 
 
+@command.command(cls=Leaf, examples=("panelmux ledger copy postgresql://panelmux@db.example/panelmux",))
+@click.argument("to")
+@yes_option
+@ledger_option
+@json_option
+def copy(*, to: str, yes: bool, ledger: str | None, as_json: bool) -> None:
+    """Copy a ledger in SQLite into an empty database in PostgreSQL, for several gateways. The gateway must be stopped.
+
+    All of it or nothing; counts, sums, entries and every history of the copy are held against the first. A password
+    is best in PGPASSWORD or ~/.pgpass, where nobody sees it. Ends with 5 if the copy is wrong.
+    """
+    settings = settled(ledger=ledger)
+    source = sqlite_path(settings.ledger).resolve()
+    if not is_postgres(to):
+        raise Failure(f"{shown(to)}: not postgresql://USER@HOST/DATABASE", Exit.MISUSE)
+    if not source.is_file():
+        raise Failure(f"{source}: no such file; PANELMUX_LEDGER names what is copied", Exit.UNREACHABLE)
+    lock = Lock(settings.ledger)
+    lock.take()
+    try:
+        output.say(f"{source} is copied into {shown(to)}; it stays as it is, and no gateway may sell from it again")
+        confirmed("ledger copy", yes=yes)
+        with _bar("copying", _COPIED_AT_ONCE) as watch:
+            copied = asyncio.run(copying.copy(source, to, ledgers.now_ms(), watch))
+        before, after = asyncio.run(_check(settings.ledger)), asyncio.run(_check(to))
+    finally:
+        lock.give_back()
+    same = (before.orders, before.attempts, before.entries, before.books, before.replayed) == (
+        (after.orders, after.attempts, after.entries, after.books, after.replayed)
+    )
+    if as_json:
+        output.document(Copied(rows=copied.rows, same=same, wrong=after.wrong))
+    else:
+        _print(after)
+        beside = beside_ledger(settings.ledger, ".pepper")
+        if settings.pepper is None and beside.exists():
+            output.say(f"every gateway needs the pepper that keys are hashed with: PANELMUX_PEPPER=hex:$(cat {beside})")
+    if not same or after.wrong:
+        raise click.exceptions.Exit(Exit.FINDINGS)
+
+
 @contextlib.contextmanager
-def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def _bar(what: str, at_once: int = copies.PAGES) -> Iterator[Callable[[int, int], None]]:
     """A bar that is as long as the work turns out to be."""
     with contextlib.ExitStack() as shown:
         step: Callable[[], None] | None = None
@@ -224,7 +285,7 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
         def watch(left: int, pages: int) -> None:
             nonlocal step
             if step is None:
-                step = shown.enter_context(output.progress(what, -(-pages // copies.PAGES)))
+                step = shown.enter_context(output.progress(what, -(-pages // at_once)))
             step()
             del left
 

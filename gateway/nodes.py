@@ -3,8 +3,9 @@
 Each node beats in the ledger. It counts the beats of the others by its own clock, and ends the epoch of one that has
 been silent for `SILENCE_S`: what that one had *sending* is unknown then, and it writes no further intent. The oldest
 living node leads: it alone tracks orders, seeks evidence, and fulfils wishes. A node that could not beat for
-`LEASE_S`, because it was paused or the ledger is away, neither sends nor leads until it has beaten again; that is less
-than the others wait. One that finds its epoch ended goes on under a new one.
+`LEASE_S`, because it was paused or the ledger is away, neither sends nor leads until it has beaten twice; that is less
+than the others wait. So it takes up no order either that it finds waiting after a pause, whose customer has long asked
+somebody else. One that finds its epoch ended goes on under a new one.
 """
 
 import asyncio
@@ -56,6 +57,7 @@ class Nodes:
         self._silent: dict[int, _Silence] = {}
         self._led = False
         self._left = False
+        self._returns = True  # the last beat was the first after a while, or the first of all is to come
 
     async def join(self) -> None:
         """Sell from now on, beside the others."""
@@ -86,7 +88,7 @@ class Nodes:
         try:
             seen = await self._ledger.beat()
         except Fenced:
-            before, self._lease_until = self._epoch, 0.0
+            before, self._lease_until, watches = self._epoch, 0.0, False
             _log.error("node", epoch=before, outcome="taken_for_dead", then="goes on under a new epoch")
             now = self._clock()
             self._epoch = await self._ledger.join(self._name)
@@ -101,7 +103,9 @@ class Nodes:
 
     async def _take(self, seen: Sequence[Node], now: float, *, watches: bool) -> None:
         self._living = tuple(node for node in seen if node.ended_ms is None)
-        self._lease_until = now + LEASE_S  # from before the beat was sent
+        if watches or self._returns:
+            self._lease_until = now + LEASE_S  # from before the beat was sent
+        self._returns = not watches
         if self.leads() != self._led:
             self._led = not self._led
             _log.info("node", epoch=self._epoch, name=self._name, leads=self._led, nodes=len(self._living))

@@ -122,7 +122,7 @@ class Placing:
             NotEnoughFunds, RequestIdTaken, Busy: nothing was written or sent.
             Refused, NotSold: every panel that was asked said no; the hold is given back.
         """
-        if self._stopped:
+        if self._stopped or self._may_send() is not None:
             raise Busy
         task = self._begun(self._place(purchase))
         order = await asyncio.shield(purchase.placed)

@@ -15,6 +15,7 @@ from gateway.ledger.records import (
     Fenced,
     LinkBusy,
     NotEnough,
+    Outcome,
     OverBudget,
     Placed,
     Refused,
@@ -86,15 +87,13 @@ async def test_the_last_of_a_budget_is_spent_once(ledger: Ledger, nodes: "iterto
 async def test_a_hold_is_resolved_once_whoever_says_so(ledger: Ledger, nodes: "itertools.cycle[Ledger]") -> None:
     account = await funded(ledger)
     placed = await ledger.place(placement(account))
-    outcomes = await at_once(
-        next(nodes).settle(sent(placed), outcome, then)
-        for outcome, then in [
-            (Accepted(remote_id="r1"), None),
-            (Refused(reason="funds"), Fail(why="nobody")),
-            (Accepted(remote_id="r2"), None),
-            (Refused(reason="funds"), Fail(why="nobody")),
-        ]
-    )
+    ends: list[tuple[Outcome, Fail | None]] = [
+        (Accepted(remote_id="r1"), None),
+        (Refused(reason="funds"), Fail(why="nobody")),
+        (Accepted(remote_id="r2"), None),
+        (Refused(reason="funds"), Fail(why="nobody")),
+    ]
+    outcomes = await at_once(next(nodes).settle(sent(placed), outcome, then) for outcome, then in ends)
     assert outcomes.count(None) == 1
     assert all(isinstance(outcome, WrongState) for outcome in outcomes if outcome is not None)
 

@@ -17,6 +17,9 @@ _INSTEAD: Final[Mapping[str, str]] = {
     nodes.MINE: "SELECT * FROM node_mine(?::BIGINT)",
     nodes.END: "SELECT * FROM node_end(?::BIGINT, ?::INTEGER, ?::BIGINT)",
     reading.BOUND: "SELECT order_id FROM remote WHERE panel = ? AND remote_id = ?",
+    events.APPEND: """
+        INSERT INTO event (order_id, attempt, at_ms, what, evidence, word, mark) VALUES (?, ?, ?, ?, ?, ?, ?)
+        RETURNING pg_current_xact_id()::TEXT""",
 }
 
 _SPELLED: Final[Mapping[str, str]] = {
@@ -26,8 +29,8 @@ _SPELLED: Final[Mapping[str, str]] = {
     FREE: " FOR UPDATE SKIP LOCKED",
 }
 
-TELLING: Final = frozenset({events.APPEND})
-"""Statements without an answer, which here give the id of their transaction: whether it was committed can be asked."""
+TELLING: Final = events.APPEND
+"""Has no answer; here it takes the mark of its transaction as well, of which it gives the id: see `transactions`."""
 
 
 @cache
@@ -39,5 +42,4 @@ def spoken(statement: str, *, reads: bool = False) -> str:
     for spelled, here in _SPELLED.items():
         text = text.replace(spelled, here)
     pieces = text.split("?")
-    numbered = pieces[0] + "".join(f"${number}{piece}" for number, piece in enumerate(pieces[1:], start=1))
-    return numbered + " RETURNING pg_current_xact_id()::TEXT" if statement in TELLING else numbered
+    return pieces[0] + "".join(f"${number}{piece}" for number, piece in enumerate(pieces[1:], start=1))

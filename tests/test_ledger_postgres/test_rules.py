@@ -172,7 +172,8 @@ GROWS: Final = (
 FILL: Final = f"""
     INSERT INTO orders (id, account, service, type, link, fields, quantity, units, charge, status, remains, refill,
                         cancel, decision, created_ms, updated_ms, sold, fingerprint)
-        SELECT 1000 + 64 * n, 100 + n % 50, 1, 'Default', 'https://x.example/' || n, '{{}}', 100, 100, 500000, 'Completed', 0, 1,
+        SELECT 1000 + 64 * n, 100 + n % 50, 1, 'Default', 'https://x.example/' || n, '{{}}', 100, 100, 500000,
+               'Completed', 0, 1,
                1, '{{}}', n, n, 1, n::TEXT::BYTEA FROM generate_series(1, {ORDERS}) AS n;
     INSERT INTO attempt (id, order_id, panel, remote_service, state, units, cost, remote_id, created_ms, settle_ms,
                          settled_ms, ended_ms)

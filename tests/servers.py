@@ -294,9 +294,26 @@ class PostgreSQL:
     def kill(self) -> None:
         """As a crash of the machine would: the server and all that serve its connections."""
         if self.process is not None:
+            self.resume()
             self.process.send_signal(signal.SIGQUIT)
             self.process.wait(_READY_S)
             self.process = None
+
+    def pause(self) -> None:
+        """Nothing is answered any more, and no connection is lost."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the server first, which starts nobody then, and to all that it started."""
+        assert self.process is not None
+        os.kill(self.process.pid, number)
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if int(stat.read_text().rpartition(")")[2].split()[1]) == self.process.pid:
+                    os.kill(int(stat.parent.name), number)
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(

@@ -27,7 +27,7 @@ class LedgerError(Exception):
 
 
 class LedgerBusy(LedgerError):
-    """It cannot write now: locked, disk full. Nothing was kept."""
+    """It cannot write now: locked, disk full, away. Nothing was kept, unless it says that this is not known."""
 
 
 class LedgerUnusable(LedgerError):

@@ -24,6 +24,15 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
+async def other(ledger: Ledger, url: str, clock: Clock) -> AsyncIterator[Ledger]:
+    """Another program at the same ledger."""
+    opened = gateway.ledger.ledger(url, now_ms=clock)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def ledger(url: str, clock: Clock) -> AsyncIterator[Ledger]:
     opened = gateway.ledger.ledger(url, now_ms=clock)
     await opened.open()

@@ -17,6 +17,7 @@ IDLE_S: Final = 3.0
 _SETTINGS: Final = {
     "application_name": "panelmux",
     "synchronous_commit": "on",
+    "default_transaction_isolation": "read committed",
     "idle_in_transaction_session_timeout": str(int(IDLE_S * 1000)),
     "lock_timeout": "5000",
     "statement_timeout": str(int(STATEMENT_S * 1000)),
@@ -45,8 +46,18 @@ _PASSING: Final = (
     TimeoutError,
     asyncio.TimeoutError,
 )
+_ENDED: Final = (
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
 _MINE: Final = (asyncpg.ClientConfigurationError, asyncpg.InvalidAuthorizationSpecificationError)
-_NOT_THERE: Final = (asyncpg.InvalidCatalogNameError, asyncpg.InsufficientPrivilegeError)
+_NOT_THERE: Final = (
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.InsufficientPrivilegeError,
+)
 
 
 async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
@@ -78,10 +89,17 @@ def passing(error: BaseException) -> bool:
     return isinstance(error, (*_CROSSED, *_PASSING))
 
 
+def ended(error: BaseException) -> bool:
+    """Whether the connection that said so is of no use any more: the server sends it away, or takes no writes now."""
+    return isinstance(error, _ENDED)
+
+
 def told(error: Exception) -> Exception:
     """An error as who asked is told it."""
     if passing(error):
         busy: LedgerError = LedgerBusy(f"ledger: {error or type(error).__name__}")
+    elif isinstance(error, _NOT_THERE):
+        busy = LedgerUnusable(f"ledger: {error}")
     elif isinstance(error, (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)):
         busy = LedgerError(f"ledger: refused by its own rules: {error}")
     else:

@@ -9,10 +9,10 @@ from typing import Any, Final
 import structlog
 
 from gateway.ledger.postgres import groups, schema, transactions
-from gateway.ledger.postgres.connection import connect, crossed, passing, told
-from gateway.ledger.postgres.transactions import MORE, Undecided
+from gateway.ledger.postgres.connection import connect, crossed, ended, passing, told
+from gateway.ledger.postgres.transactions import MORE, UNTOLD, Undecided
 from gateway.ledger.records import LedgerBusy, NewPlacement
-from gateway.ledger.sql import orders
+from gateway.ledger.sql import audit, orders
 from gateway.ledger.sql.work import P, T, Work
 
 _log = structlog.get_logger()
@@ -31,6 +31,8 @@ PATIENCE_S: Final = 8.0
 _FIRST_PAUSE_S: Final = 0.02  # before a connection is tried anew; doubling
 _PAUSE_S: Final = 0.5
 _CROSSED_MOST: Final = 20  # times that a work is begun anew because others were in its way
+
+_LONG: Final = frozenset({audit.totals, audit.replayed})  # they read all of the ledger
 
 Made = Callable[[], Work[Any]]
 
@@ -94,6 +96,8 @@ class _Reader:
         self._many: set[object] = set()
 
     async def run(self, connection: Any, make: Made, kind: object) -> Any:
+        if kind in _LONG:
+            return await transactions.read(connection, make(), long=True)
         if kind not in self._many:
             answer = await transactions.read_one(connection, make())
             if answer is not MORE:
@@ -115,6 +119,8 @@ class _Job:
             self.future.set_result(value)
 
     def fail(self, error: BaseException) -> None:
+        if self.undecided is not None and isinstance(error, LedgerBusy):
+            error = LedgerBusy(f"ledger: {UNTOLD}: {error}")
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -185,11 +191,14 @@ class Lane:
         except groups.OneByOne:
             return group, connection
         except Undecided as undecided:
+            left = []
             for job, (answer, failure) in zip(group, undecided.answer, strict=True):
-                if failure is not None:
+                if failure is None:
+                    job.undecided = Undecided(undecided.trace, answer)
+                    left.append(job)
+                else:
                     job.fail(failure)
-                job.undecided = Undecided(undecided.xid, answer)
-            return [job for job in group if not job.future.done()], connection
+            return left, connection
         except Exception as error:  # noqa: BLE001 - it comes again where each is done by itself, and is told there
             _log.debug("ledger", outcome="apart", why=str(error))
             return group, connection
@@ -217,12 +226,21 @@ class Lane:
                 times += 1
                 if crossed(error) and times < _CROSSED_MOST:
                     continue
+                if connection is not None and ended(error):
+                    connection.terminate()
                 lost = passing(error) and (connection is None or connection.is_closed())
                 if not lost or self._loop.time() + pause_s > job.until or self._closed:
                     job.fail(told(error))
+                    if lost:
+                        self._turn_away(error)
                     return connection
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _PAUSE_S)
+
+    def _turn_away(self, error: Exception) -> None:
+        """The server is away: who has waited long enough for a connection does not wait for those before as well."""
+        while self._waiting and self._waiting[0].until <= self._loop.time():
+            self._waiting.popleft().fail(told(error))
 
     async def _run(self, job: _Job, connection: Any) -> Any:
         if job.undecided is not None:

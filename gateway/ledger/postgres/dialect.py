@@ -36,6 +36,9 @@ _INSTEAD: Final[Mapping[str, str]] = {
         INSERT INTO entry (transfer, book, amount)
         SELECT t.id, m.source, -m.amount FROM t, m UNION ALL SELECT t.id, m.target, m.amount FROM t, m""",
     reading.BOUND: "SELECT order_id FROM remote WHERE panel = ? AND remote_id = ?",
+    events.APPEND: """
+        INSERT INTO event (order_id, attempt, at_ms, what, evidence, word, mark) VALUES (?, ?, ?, ?, ?, ?, ?)
+        RETURNING pg_current_xact_id()::TEXT""",
 }
 
 _SPELLED: Final[Mapping[str, str]] = {
@@ -45,8 +48,8 @@ _SPELLED: Final[Mapping[str, str]] = {
     FREE: " FOR UPDATE SKIP LOCKED",
 }
 
-TELLING: Final = frozenset({events.APPEND})
-"""Statements without an answer, which here give the id of their transaction: whether it was committed can be asked."""
+TELLING: Final = events.APPEND
+"""Has no answer; here it takes the mark of its transaction as well, of which it gives the id: see `transactions`."""
 
 
 PUT_OFF: Final = frozenset(
@@ -82,5 +85,4 @@ def spoken(statement: str, *, reads: bool = False) -> str:
     for spelled, here in _SPELLED.items():
         text = text.replace(spelled, here)
     pieces = text.split("?")
-    numbered = pieces[0] + "".join(f"${number}{piece}" for number, piece in enumerate(pieces[1:], start=1))
-    return numbered + " RETURNING pg_current_xact_id()::TEXT" if statement in TELLING else numbered
+    return pieces[0] + "".join(f"${number}{piece}" for number, piece in enumerate(pieces[1:], start=1))

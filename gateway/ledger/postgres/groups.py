@@ -7,12 +7,13 @@ itself (`transactions.write`), where a failure is its own.
 """
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 from gateway.ledger.postgres.connection import passing, rows
-from gateway.ledger.postgres.dialect import APART, PUT_OFF, spoken
-from gateway.ledger.postgres.transactions import COMMIT_S, WORK_S, Undecided, rolled_back
+from gateway.ledger.postgres.dialect import APART, PUT_OFF, TELLING, spoken
+from gateway.ledger.postgres.transactions import COMMIT_S, WORK_S, Trace, Undecided, rolled_back, within
 from gateway.ledger.records import LedgerError
 from gateway.ledger.sql import books, nodes
 from gateway.ledger.sql.work import Row, Value, Work
@@ -35,14 +36,11 @@ async def write(connection: Any, works: Sequence[Work[Any]]) -> Sequence[Outcome
     """
     group = _Group(connection)
     try:
-        async with asyncio.timeout(WORK_S):
+        async with within(WORK_S, connection):
             await connection.execute("BEGIN")
             outcomes = [await group.drive(work) for work in works]
             [(xid,)] = await rows(connection, _XID, ())
             await group.written()
-    except TimeoutError:
-        connection.terminate()
-        raise
     except BaseException as error:
         await rolled_back(connection)
         if isinstance(error, Exception) and not passing(error):
@@ -54,7 +52,7 @@ async def write(connection: Any, works: Sequence[Work[Any]]) -> Sequence[Outcome
     except Exception as error:
         if isinstance(error, TimeoutError) or connection.is_closed():
             connection.terminate()
-            raise Undecided(xid, outcomes) from error
+            raise Undecided(group.trace(xid), outcomes) from error
         await rolled_back(connection)
         raise
     return outcomes
@@ -66,6 +64,12 @@ class _Group:
         self._known: dict[tuple[Value, ...], list[Row]] = {}  # what was answered of a node: it stays so until the end
         self._moves: dict[int, list[int]] = {}  # by account: what its four balances change by
         self._later: dict[str, list[tuple[Value, ...]]] = {}
+        self._mark = secrets.randbits(63)
+
+    def trace(self, xid: str) -> Trace | None:
+        """What is there of it, if it is committed."""
+        lines = self._later.get(TELLING)
+        return Trace(xid=xid, order=int(lines[0][0] or 0), mark=self._mark) if lines else None
 
     async def drive(self, work: Work[Any]) -> Outcome:
         """Run a work to its end, and put off what it writes. One that raises before it wrote anything is out of it."""
@@ -100,6 +104,8 @@ class _Group:
         return self._known[values]
 
     def _keep(self, statement: str, values: tuple[Value, ...]) -> None:
+        if statement == TELLING:
+            values = (*values, self._mark)
         if statement != books.MOVE:
             self._later.setdefault(statement, []).append(values)
             return

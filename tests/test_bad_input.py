@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
+from gateway.door.rates import Guesses
 from gateway.rules.model import Publish, Rules
 from providers.sandbox import Sandbox, Tempo
 from providers.sandbox.fault_table import ACTIONS
@@ -122,6 +123,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     async with box.serve() as url:
         rules = Rules(panels={"p1": panel(url)}, publish=(Publish(panel="p1"),))
         async with selling(rules, tmp_path) as ours:
+            ours.gateway.door._guesses = Guesses(at_once=10_000)  # each of a hundred wrong keys is to be told so
             await ours.gateway.catalog.until_ready()
             yield Shop(ours, box, tmp_path / "panelmux.db")
 

@@ -251,7 +251,8 @@ async def test_at_no_moment_two_lead_whatever_is_paused(table: Table) -> None:
             assert not (first.nodes.leads() and second.nodes.leads())
         for _ in range(20):
             await first.lives(BEAT_S, second)
-            assert first.nodes.leads() != second.nodes.leads()
+            assert not (first.nodes.leads() and second.nodes.leads())
+        assert first.nodes.leads() != second.nodes.leads()
         await first.nodes.leave()
         await second.nodes.leave()
 
@@ -270,6 +271,8 @@ async def test_a_node_that_was_taken_for_dead_goes_on_as_a_new_one_and_leads_no_
     assert first.nodes.may_send() == WHY, "before it knows that it was taken for dead"
     await first.nodes.once()
     assert first.line.epoch == 3
+    assert first.nodes.may_send() == WHY, "what waited for it meanwhile is not taken up"
+    await first.nodes.once()
     assert (first.nodes.may_send(), first.nodes.leads(), first.nodes.living) == (None, False, 2)
     await first.lives(3, second)
     assert table.living == [2, 3]

@@ -7,13 +7,13 @@ import msgspec
 
 
 class Rates:
-    """At most `rate` calls a second of each one, after a rest `burst_s` seconds' worth at once. A rate of 0 = any.
+    """At most `per_s` calls a second of each one, after a rest `burst_s` seconds' worth at once; 0 = any number.
 
     Keeps one number each (the theoretical arrival time of the generic cell rate algorithm), of at most `most`.
     """
 
-    def __init__(self, rate: float, *, burst_s: float = 10.0, most: int = 20_000) -> None:
-        self._every_s = 1 / rate if rate else 0.0
+    def __init__(self, per_s: float, *, burst_s: float = 10.0, most: int = 20_000) -> None:
+        self._every_s = 1 / per_s if per_s else 0.0
         self._burst_s = burst_s
         self._most = most
         self._paid_until: dict[Hashable, float] = {}

@@ -159,8 +159,8 @@ async def test_a_server_that_says_nothing_keeps_nobody_for_ever(
     crashing: PostgreSQL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "CONNECT_S", 0.3)
-    monkeypatch.setattr(transactions, "_WORK_S", 0.5)
-    monkeypatch.setattr(transactions, "_COMMIT_S", 0.5)
+    monkeypatch.setattr(transactions, "WORK_S", 0.5)
+    monkeypatch.setattr(transactions, "COMMIT_S", 0.5)
     opened = SQLLedger(Postgres(crashing.url(), patience_s=0.5), Clock())
     await opened.open()
     selling, customers = await shop(opened, "paused")

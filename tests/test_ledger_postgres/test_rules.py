@@ -132,6 +132,7 @@ async def test_there_is_room_for_the_orders_to_come_and_it_is_made_beside_them(k
         *(kept.place(placement(account, link=str(number))) for number in range(50, 100)),
         kept.make_room(),
     )
+    await kept.make_room()
     placed = [outcome.order for outcome in outcomes if outcome is not None]
     assert min(placed) < WIDTH < max(placed)
     assert sorted(order.id for order in await kept.list_orders(limit=1000)) == sorted(placed)

@@ -187,6 +187,10 @@ async def test_hot_questions_are_answered_by_an_index(kept: Ledger, database: SQ
     with another(database._path) as other:
         for sql in questions:
             plan = [row[3] for row in other.execute("EXPLAIN QUERY PLAN " + sql)]
-            scans = [step for step in plan if step.startswith("SCAN") and "json_each" not in step]
+            scans = [
+                step
+                for step in plan
+                if step.startswith("SCAN") and "json_each" not in step and step != "SCAN CONSTANT ROW"
+            ]
             assert scans == [], (sql, plan)
             assert "USE TEMP B-TREE FOR ORDER BY" not in plan, (sql, plan)

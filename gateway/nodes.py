@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
 from gateway.ledger.lock import Lock
@@ -29,6 +30,17 @@ SILENCE_S: Final = 4.0
 _LOOKS: Final = 4  # without a beat of another, before it is taken for dead
 
 
+class Rhythm(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds between two beats; for which a beat is a lease; after which a silent node is dead, longer than that."""
+
+    beat_s: float = BEAT_S
+    lease_s: float = LEASE_S
+    silence_s: float = SILENCE_S
+
+
+USUAL: Final = Rhythm()
+
+
 class Nodes:
     """The nodes of a ledger that several processes sell from, seen from this one.
 
@@ -42,6 +54,7 @@ class Nodes:
         *,
         beaten: Callable[[], Awaitable[None]],
         missed: Callable[[], None] = lambda: None,
+        rhythm: Rhythm = USUAL,
         clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -49,6 +62,7 @@ class Nodes:
         self._name = name
         self._beaten = beaten
         self._missed = missed
+        self._rhythm = rhythm
         self._clock = clock
         self._sleep = sleep
         self._epoch = 0
@@ -68,7 +82,7 @@ class Nodes:
     async def follow(self) -> None:
         """Beat and watch, until this node leaves."""
         while True:
-            await self._sleep(BEAT_S)
+            await self._sleep(self._rhythm.beat_s)
             if self._left:
                 return
             try:
@@ -104,7 +118,7 @@ class Nodes:
     async def _take(self, seen: Sequence[Node], now: float, *, watches: bool) -> None:
         self._living = tuple(node for node in seen if node.ended_ms is None)
         if watches or self._returns:
-            self._lease_until = now + LEASE_S  # from before the beat was sent
+            self._lease_until = now + self._rhythm.lease_s  # from before the beat was sent
         self._returns = not watches
         if self.leads() != self._led:
             self._led = not self._led
@@ -114,7 +128,7 @@ class Nodes:
         others = {node.epoch: node for node in self._living if node.epoch != self._epoch}
         self._silent = {epoch: self._heard(epoch, node.beat, now) for epoch, node in others.items()}
         for epoch, silence in self._silent.items():
-            if silence.looks >= _LOOKS and now - silence.since >= SILENCE_S:
+            if silence.looks >= _LOOKS and now - silence.since >= self._rhythm.silence_s:
                 unknown = await self._ledger.take_over(epoch)
                 if unknown is not None:
                     _log.error("node", epoch=epoch, name=others[epoch].name, outcome="dead", unknown=unknown)

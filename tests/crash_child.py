@@ -1,6 +1,6 @@
 """A gateway that kills or stops itself at a chosen step of placing an order. Run as a program by the crash tests.
 
-    python -m tests.crash_child LEDGER_FOLDER WHERE STEP SIGNAL PANEL_URL…
+    python -m tests.crash_child FOLDER LEDGER_URL WHERE STEP SIGNAL PANEL_URL…
 
 WHERE names the coroutine that is stepped: `request` (the customer's call), `flight` (what identical calls share) or
 `purchase` (the task that buys). Every time it is about to go on, and every time it has come to a wait, counts as one
@@ -67,7 +67,7 @@ def rules(urls: list[str]) -> Rules:
     return Rules(panels=panels, services={1: Service(routes=routes)})
 
 
-async def main(folder: str, where: str, step: int, end: signal.Signals, urls: list[str]) -> None:
+async def main(folder: Path, ledger: str, where: str, step: int, end: signal.Signals, *urls: str) -> None:
     logs.configure("console", [], level=logging.ERROR)
     place, add, flight = Placing._place, Orders.add, Orders._add
 
@@ -90,7 +90,7 @@ async def main(folder: str, where: str, step: int, end: signal.Signals, urls: li
         case "request":
             Orders.add = stepped_add  # type: ignore[method-assign]
     more = {"send_s": PATIENCE_S} if end is signal.SIGSTOP else {}
-    async with Gateway(settings(Path(folder), **more), rules(urls)) as gateway:
+    async with Gateway(settings(folder, ledger, **more), rules(list(urls))) as gateway:
         account = await gateway.ledger.account("shop")
         assert account is not None
         await gateway.catalog.until_ready()
@@ -103,4 +103,5 @@ async def main(folder: str, where: str, step: int, end: signal.Signals, urls: li
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), signal.Signals[sys.argv[4]], sys.argv[5:]))
+    _, folder, ledger, where, step, end, *urls = sys.argv
+    asyncio.run(main(Path(folder), ledger, where, int(step), signal.Signals[end], *urls))

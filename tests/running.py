@@ -40,9 +40,11 @@ def panel(url: str, *, key: str = "panel-key", currency: str = "USD", **other: A
     return Panel(url=url, key=key, currency=currency, private=True, **other)
 
 
-def settings(folder: Path, **other: Any) -> Settings:
+def settings(folder: Path, ledger: str = "", **other: Any) -> Settings:
+    """With a ledger in the folder, or at a URL; what else is kept is kept there in any case."""
+    own = {"ledger": ledger or f"sqlite:///{folder}/panelmux.db", "state": str(folder), "pepper": "pepper of a test"}
     quick = {"sync_wait_s": 5.0, "catalogue_s": 300.0, "balance_s": 300.0, "status_s": 0.05, "drain_s": 10.0}
-    return Settings(**{"ledger": f"sqlite:///{folder}/panelmux.db", "port": 0, **quick, **other})
+    return Settings(port=0, **{**own, **quick, **other})
 
 
 @contextlib.asynccontextmanager

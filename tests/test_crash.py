@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.ledger.records import AttemptState, Order
+from gateway.nodes import Rhythm
 from providers.sandbox import Sandbox
 from providers.service_types import Default
 from tests.crash_child import rules
+from tests.databases import LEDGERS, drop
 from tests.running import settings, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -26,13 +29,18 @@ def sandbox(name: str, faults: str = "") -> Sandbox:
     return Sandbox(name, key="panel-key", catalogue=CATALOGUE, faults=faults)
 
 
-async def killed_at(step: int, where: str, folder: Path, urls: list[str]) -> tuple[bool, object]:
+QUICK = Rhythm(beat_s=0.02, silence_s=0.1)
+"""Of who looks at a node that was killed: whoever lives beats at once, and nobody else does."""
+
+
+async def killed_at(step: int, where: str, folder: Path, ledger: str, urls: list[str]) -> tuple[bool, object]:
     """Run a gateway that dies at `step`, send it one order; whether it died, and what the customer was told."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.crash_child",
         str(folder),
+        ledger,
         where,
         str(step),
         "SIGKILL",
@@ -57,10 +65,17 @@ async def killed_at(step: int, where: str, folder: Path, urls: list[str]) -> tup
     return code == -9, told
 
 
-async def check_after(step: int, told: object, folder: Path, sandboxes: list[Sandbox], urls: list[str]) -> None:
+async def check_after(
+    step: int, folder: Path, ledger: str, sandboxes: list[Sandbox], urls: list[str], *, told: object
+) -> None:
     """Start again on the same ledger, let it work, and compare it with what the panels did."""
     link = LINK.format(step)
-    async with Gateway(settings(folder), rules(urls)) as gateway:
+    async with Gateway(settings(folder, ledger), rules(urls), rhythm=QUICK) as gateway:
+
+        async def alone() -> bool:
+            return gateway.nodes.living == 1 and gateway.nodes.leads()
+
+        await until(alone)
         orders = [order for order in await gateway.ledger.list_orders(limit=10_000) if order.link == link]
         bought = [(box, entry) for box in sandboxes for entry in box.journal if entry.fields.get("link") == link]
         assert len(bought) <= 1, f"bought {len(bought)} times"
@@ -102,24 +117,31 @@ async def asked_again(gateway: Gateway, orders: list[Order], link: str) -> None:
     assert orders == [] or order == orders[0].id
 
 
+@pytest.fixture(params=LEDGERS)
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    url = LEDGERS[request.param](tmp_path)
+    yield url
+    drop(url)
+
+
 @pytest.mark.parametrize(
     ("where", "faults"),
     [("purchase", ""), ("purchase", "add:no_funds"), ("purchase", "add:fin_after"), ("request", ""), ("flight", "")],
     ids=["bought at once", "failed over", "answer lost", "in the request", "in the flight"],
 )
 async def test_a_kill_at_any_await_of_placing_buys_nothing_twice_and_forgets_nothing(
-    where: str, faults: str, tmp_path: Path
+    where: str, faults: str, ledger: str, tmp_path: Path
 ) -> None:
     first, second = sandbox("p0", faults), sandbox("p1")
     async with first.serve() as one, second.serve() as two:
         urls = [one, two]
-        async with Gateway(settings(tmp_path), rules(urls)) as gateway:
+        async with Gateway(settings(tmp_path, ledger), rules(urls)) as gateway:
             account = await gateway.ledger.create_account("shop")
             await gateway.ledger.topup(account.id, Decimal(100), "test")
         died = 0
         for step in range(1, MOST_STEPS):
-            dead, told = await killed_at(step, where, tmp_path, urls)
-            await check_after(step, told, tmp_path, [first, second], urls)
+            dead, told = await killed_at(step, where, tmp_path, ledger, urls)
+            await check_after(step, tmp_path, ledger, [first, second], urls, told=told)
             if not dead:
                 assert isinstance(told, dict)
                 assert "order" in told

@@ -70,7 +70,7 @@ def _state(process: int) -> str:
 @contextlib.asynccontextmanager
 async def child(folder: Path, urls: list[str], *, step: int = 0, end: str = "SIGSTOP") -> AsyncIterator[Child]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.crash_child", str(folder), "purchase", str(step), end, *urls),
+        *(sys.executable, "-m", "tests.crash_child", str(folder), "", "purchase", str(step), end, *urls),
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -109,11 +111,10 @@ def test_a_backup_that_cannot_be_says_so(words: list[str], environ: dict[str, st
 
 
 @pytest.fixture
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PostgreSQL, dict[str, str]]]:
+def postgresql() -> Iterator[tuple[PostgreSQL, dict[str, str]]]:
     """A PostgreSQL with a row in it, and the settings that name it."""
-    folder = tmp_path_factory.mktemp("pg")
-    for part in (folder, folder.parent, folder.parent.parent):
-        part.chmod(part.stat().st_mode | 0o055)  # it runs as somebody else where the tests run as root
+    folder = Path(tempfile.mkdtemp(prefix="backup-"))
+    folder.chmod(0o755)  # it runs as somebody else where the tests run as root
     made = PostgreSQL("postgresql", folder, {"PATH": PATH})
     made.start()
     try:
@@ -121,6 +122,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Postg
         yield made, {"PATH": f"{made.programs}:{PATH}", "PANELMUX_LEDGER": made.url}
     finally:
         made.kill()
+        shutil.rmtree(folder)
 
 
 def asked(database: PostgreSQL, sql: str) -> str:

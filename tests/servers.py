@@ -12,12 +12,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 _READY_S = 10.0
+_END_S = 120.0  # what was not written yet is written first
 
 
 class Valkey:
@@ -235,12 +237,20 @@ def _valkey_binary() -> Path:
 
 
 class PostgreSQL:
-    """A server of its own, on a Unix socket. It can be killed and started again; `fsync` is for tests of that."""
+    """A server of its own, on a Unix socket. It can be killed and started again; `fsync` is for tests of that.
 
-    def __init__(self, *, fsync: bool = False) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    One in a `folder` of the caller's stays there when it ends. `options` go before our own.
+    """
+
+    def __init__(
+        self, *, fsync: bool = False, folder: Path | None = None, options: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-")) if folder is None else folder
+        self.folder.mkdir(exist_ok=True, parents=True)
+        self._stays = folder is not None
+        self._options = options
         self._user = "nobody" if os.geteuid() == 0 else None
-        self._fsync = "on" if fsync else "off"
+        self.fsync = "on" if fsync else "off"
         self._data = self.folder / "data"
         self._binaries = postgres_binaries()
         if self._user is not None:
@@ -260,17 +270,19 @@ class PostgreSQL:
 
     def __exit__(self, *_exc: object) -> None:
         self.kill()
-        shutil.rmtree(self.folder)
+        if not self._stays:
+            shutil.rmtree(self.folder)
 
     def start(self) -> None:
         options = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.folder),
-            "fsync": self._fsync,
+            "fsync": self.fsync,
             "max_connections": "100",
             "shared_buffers": "64MB",
             "dynamic_shared_memory_type": "mmap",
             "log_min_messages": "fatal",
+            **self._options,
         }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         log = (self.folder / "log").open("ab")
@@ -288,7 +300,7 @@ class PostgreSQL:
         """At once, and in good order: those connected are sent away."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(_READY_S)
+        self.process.wait(_END_S)
         self.process = None
 
     def kill(self) -> None:

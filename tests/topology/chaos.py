@@ -61,9 +61,9 @@ class Customer:
     async def _buy(self) -> None:
         """One order, asked for again with the same words until something is heard."""
         self._bought += 1
-        link = f"https://link.example/{self._number}-{self._bought}"
+        link, quantity = f"https://link.example/{self._number}-{self._bought}", self._draw.randrange(100, 10_000)
         for _ in range(8):
-            answer = await self._world.call("add", service=1, link=link, quantity=1000)
+            answer = await self._world.call("add", service=1, link=link, quantity=quantity)
             if answer is None:
                 await asyncio.sleep(self._draw.uniform(0.2, 1.0))
                 continue
@@ -229,11 +229,8 @@ async def open_attempts(topology: Topology) -> Mapping[str, int]:
 
 async def run(*, minutes: float, customers: int, pause_s: float, told: Callable[[str], None]) -> list[str]:
     """Run it; gives what is wrong in the end."""
-    with Topology(ledger="postgresql", overrides={"PANELMUX_ANCHOR_S": "10"}) as topology:
-        for sandbox in topology.sandboxes:
-            await asyncio.to_thread(sandbox.stop)
-            sandbox.options = ["--seed", "1", "--balance", "100000", "--faults", _FAULTS, "--tempo", "instant"]
-            await asyncio.to_thread(sandbox.start)
+    sandboxes = ["--seed", "1", "--faults", _FAULTS, "--tempo", "instant"]
+    with Topology(ledger="postgresql", overrides={"PANELMUX_ANCHOR_S": "10"}, sandboxes=sandboxes) as topology:
         rules = topology.rules.read_text().replace('low_balance: "25"', _PANEL)
         topology.rules.write_text(rules)
         timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
@@ -284,8 +281,9 @@ async def _judged(
     wrong += checked["wrong"]
     if checked["sum"] != "0.00":
         wrong.append(f"entries sum to {checked['sum']}")
-    for one in await asyncio.to_thread(topology.cli, "order", "list", "--unknown"):
-        told(f"unknown: {one}"[:400])
+    why = collections.Counter(one["why"] for one in await asyncio.to_thread(topology.cli, "order", "list", "--unknown"))
+    for reason, count in why.most_common(5):
+        told(f"{count} unknown: {reason}")
     for gateway in topology.gateways:
         with contextlib.suppress(OSError):
             lines = gateway.log.read_text(errors="replace").splitlines()

@@ -52,10 +52,18 @@ class Topology:
     """Two gateways behind nginx, two sandboxes, Valkey, PostgreSQL; an account with a key.
 
     `ledger`: `sqlite` gives each gateway a ledger of its own, in which the account is the same; `postgresql` is the
-    PostgreSQL of the topology; all else is a URL for both. `overrides` are settings of the gateways, with their prefix.
+    PostgreSQL of the topology; all else is a URL for both. `overrides` are settings of the gateways, with their prefix;
+    `sandboxes` further options of all sandboxes.
     """
 
-    def __init__(self, *, ledger: str = "sqlite", gateways: int = 2, overrides: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: str = "sqlite",
+        gateways: int = 2,
+        overrides: Mapping[str, str] = {},
+        sandboxes: Sequence[str] = (),
+    ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="topology-"))
         self.folder.chmod(0o755)  # nginx's workers and PostgreSQL run as somebody else
         self._network = network()
@@ -74,7 +82,7 @@ class Topology:
                 plain,
                 host=self._host(20 + number),
                 key=name,
-                options=["--seed", str(number), "--balance", "100000"],
+                options=["--seed", str(number), "--balance", "100000", *sandboxes],
             )
             for number, name in enumerate(("one", "two"), 1)
         ]

@@ -91,7 +91,9 @@ class Edge:
         try:
             form = read_form(scope["query_string"], body, header(scope, b"content-type"))
             action = form.one("action")
-            return await self._called(action, form, scope)
+            return await self._called(action, form, scope, receive)
+        except Gone:
+            raise
         except TooMany as much:
             return silence(429) if action in READS else Answer(error(much.words))
         except Busy as busy:
@@ -103,8 +105,12 @@ class Edge:
             _log.error("call", action=action, outcome="failed", error=type(fault).__name__, at=_place(fault))
             return silence(500)
 
-    async def _called(self, action: str, form: Form, scope: Scope) -> Answer:
-        """What is asked first tells nothing of what comes after: an unknown action is the same without a key."""
+    async def _called(self, action: str, form: Form, scope: Scope, receive: Receive) -> Answer:
+        """What is asked first tells nothing of what comes after: an unknown action is the same without a key.
+
+        Raises:
+            Gone: whoever wanted to buy left before anything was written, and may have asked elsewhere since.
+        """
         if action not in self._actions:
             raise wrong("action")
         text = form.one("key")
@@ -115,6 +121,8 @@ class Edge:
         await self._admission.admit(key, account, action, client[0] if client else None)
         if action == "add" and scope["method"] == "GET" and not key.get_add:
             raise BadForm("Incorrect request: add is not accepted by GET")
+        if action == "add" and await Request(scope, receive).is_disconnected():
+            raise Gone
         return await self._actions[action](Call(key, account, form, scope))
 
 

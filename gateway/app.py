@@ -249,6 +249,7 @@ class Gateway:
     async def _readyz(self, _request: Request) -> Response:
         facts = (
             ("stopping", self.draining),
+            ("lease", self.nodes.may_send() is not None),
             ("catalogue", not self.catalog.ready or (self.rules.panels and not self.catalog.services())),
             ("ledger", not await self._writes()),
         )

@@ -44,7 +44,7 @@ USUAL: Final = Rhythm()
 class Nodes:
     """The nodes of a ledger that several processes sell from, seen from this one.
 
-    `beaten` is awaited after each beat; `missed` is called where the ledger took none.
+    `beaten` is awaited after each beat.
     """
 
     def __init__(
@@ -77,27 +77,45 @@ class Nodes:
         """Sell from now on, beside the others."""
         now = self._clock()
         self._epoch = await self._ledger.join(self._name)
-        await self._take(await self._ledger.beat(), now, watches=False)
+        self._take(await self._ledger.beat(), now, watches=False)
 
     async def follow(self) -> None:
-        """Beat and watch, until this node leaves."""
-        while True:
-            await self._sleep(self._rhythm.beat_s)
-            if self._left:
-                return
-            try:
-                await self.once()
-            except LedgerError as error:
-                self._missed()
-                _log.warning("node", epoch=self._epoch, outcome="not_beaten", why=str(error))
-            except Exception:  # noqa: BLE001 - a node that stops beating for a fault of ours would be taken for dead
-                _log.exception("node", epoch=self._epoch, outcome="broken")
+        """Beat and watch, until this node leaves. What follows a beat may take long, and holds up none."""
+        aside: asyncio.Task[bool] | None = None
+        try:
+            while True:
+                await self._sleep(self._rhythm.beat_s)
+                if self._left:
+                    return
+                if await self._safely(self._beat) and (aside is None or aside.done()):
+                    aside = asyncio.create_task(self._safely(self._aside), name="beaten")
+        finally:
+            if aside is not None:
+                aside.cancel()
+                await asyncio.gather(aside, return_exceptions=True)
 
     async def once(self) -> None:
         """Beat once, look at the others, and end who is dead."""
+        if not self._left:
+            await self._beat()
+            await self._aside()
+
+    async def _safely(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it was done. A node that stops beating for a fault of ours would be taken for dead."""
+        try:
+            await work()
+        except LedgerError as error:
+            self._missed()
+            _log.warning("node", epoch=self._epoch, outcome="not_beaten", why=str(error))
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("node", epoch=self._epoch, outcome="broken")
+        else:
+            return True
+        return False
+
+    async def _beat(self) -> None:
+        """Say that this node lives, and see who else does."""
         now = self._clock()
-        if self._left:
-            return
         watches = now < self._lease_until  # else it was this node that did not look
         try:
             seen = await self._ledger.beat()
@@ -107,7 +125,18 @@ class Nodes:
             now = self._clock()
             self._epoch = await self._ledger.join(self._name)
             seen = await self._ledger.beat()
-        await self._take(seen, now, watches=watches)
+        self._take(seen, now, watches=watches)
+
+    async def _aside(self) -> None:
+        """End who is dead, which waits for what that one was writing; and what else follows a beat."""
+        names = {node.epoch: node.name for node in self._living}
+        now = self._clock()
+        for epoch, silence in list(self._silent.items()):
+            alive = now < self._lease_until
+            if alive and silence.looks >= _LOOKS and silence.last - silence.since >= self._rhythm.silence_s:
+                unknown = await self._ledger.take_over(epoch)
+                if unknown is not None:
+                    _log.error("node", epoch=epoch, name=names.get(epoch), outcome="dead", unknown=unknown)
         await self._beaten()
 
     async def leave(self) -> None:
@@ -115,7 +144,7 @@ class Nodes:
         self._left, self._lease_until = True, 0.0
         await self._ledger.stopped()
 
-    async def _take(self, seen: Sequence[Node], now: float, *, watches: bool) -> None:
+    def _take(self, seen: Sequence[Node], now: float, *, watches: bool) -> None:
         self._living = tuple(node for node in seen if node.ended_ms is None)
         if watches or self._returns:
             self._lease_until = now + self._rhythm.lease_s  # from before the beat was sent
@@ -127,17 +156,13 @@ class Nodes:
             self._silent.clear()
         others = {node.epoch: node for node in self._living if node.epoch != self._epoch}
         self._silent = {epoch: self._heard(epoch, node.beat, now) for epoch, node in others.items()}
-        for epoch, silence in self._silent.items():
-            if silence.looks >= _LOOKS and now - silence.since >= self._rhythm.silence_s:
-                unknown = await self._ledger.take_over(epoch)
-                if unknown is not None:
-                    _log.error("node", epoch=epoch, name=others[epoch].name, outcome="dead", unknown=unknown)
 
     def _heard(self, epoch: int, beat: int, now: float) -> "_Silence":
         before = self._silent.get(epoch)
         if before is None or before.beat != beat:
             return _Silence(beat, now)
         before.looks += 1
+        before.last = now
         return before
 
     @property
@@ -179,9 +204,10 @@ class Alone:
 
 
 class _Silence:
-    """Since when no new beat of a node was seen, and in how many looks."""
+    """Since when no new beat of a node was seen, when it was looked for last, and in how many looks."""
 
     def __init__(self, beat: int, since: float) -> None:
         self.beat = beat
         self.since = since
+        self.last = since
         self.looks = 0

@@ -2,7 +2,7 @@
 
     ProviderError
       Unsent        nothing left us
-        Full        our own limits for that panel let it through no sooner
+        Full        held back by us: by our limits for that panel, or at a last check
       Refused       the panel said "no", and did nothing
         Throttled   it said "later", and did nothing
       Unanswered    it left and no usable answer came: the panel may have acted
@@ -59,7 +59,7 @@ class Unsent(ProviderError):
 
 
 class Full(Unsent):
-    """Our own limits for that panel let it through no sooner. It says nothing of the panel."""
+    """Held back by us: by our limits for that panel, or at a last check. It says nothing of the panel."""
 
 
 class Refused(ProviderError):

@@ -1,5 +1,6 @@
 """A node among others: its lease, whom it takes for dead, who leads; by a clock that a test turns."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -314,6 +315,7 @@ async def test_beats_follow_each_other_until_it_leaves_whatever_happens_in_betwe
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
+        await asyncio.sleep(0)  # what follows a beat is done beside
         one.now += seconds
         match len(slept):
             case 2:
@@ -329,3 +331,27 @@ async def test_beats_follow_each_other_until_it_leaves_whatever_happens_in_betwe
     assert slept == [BEAT_S] * 6
     assert table.rows[1].beat == 1 + 3
     assert one.done == 3
+
+
+async def test_what_follows_a_beat_holds_up_no_beat_however_long_it_takes(table: Table) -> None:
+    one, slept, begun = One(table), 0, 0
+
+    async def endless() -> None:
+        nonlocal begun
+        begun += 1
+        await asyncio.Event().wait()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal slept
+        slept += 1
+        one.now += seconds
+        await asyncio.sleep(0)
+        if slept == 20:
+            await one.nodes.leave()
+
+    one.nodes = Nodes(cast("Ledger", one.line), "here", beaten=endless, clock=lambda: one.now, sleep=sleep)
+    await one.nodes.join()
+    async with asyncio.timeout(20):
+        await one.nodes.follow()
+    assert table.rows[1].beat == 20
+    assert begun == 1, "one after the other"

@@ -45,15 +45,21 @@ async def holding(here: Market, panel: str = "a") -> AsyncIterator[asyncio.Event
         found.provider.add = add  # type: ignore[method-assign]
 
 
+async def asks(here: Market) -> asyncio.StreamWriter:
+    """A customer who asks for the usual order, on a connection of its own."""
+    port = int(here.shop.url.split(":")[2].split("/")[0])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    form = {"key": here.shop.key, "action": "add", "service": 1, "link": wares.LINK, "quantity": 20}
+    body = urlencode(form).encode()
+    head = b"POST /api/v2 HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+    writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+    return writer
+
+
 async def leaves(here: Market) -> None:
     """A customer who asks for the usual order, and is gone while it is being placed."""
     async with holding(here) as go:
-        port = int(here.shop.url.split(":")[2].split("/")[0])
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        form = {"key": here.shop.key, "action": "add", "service": 1, "link": wares.LINK, "quantity": 20}
-        body = urlencode(form).encode()
-        head = b"POST /api/v2 HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n"
-        writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        writer = await asks(here)
 
         async def being_placed() -> bool:
             return here.shop.gateway.placing.open == 1
@@ -92,6 +98,37 @@ async def test_who_left_before_the_answer_and_asks_again_gets_the_same_order(mar
         assert len(here.bought()) == 1
         assert (await here.add())["order"] != order, "the answer was heard by then"
         assert len(here.bought()) == 2
+
+
+async def test_who_left_before_anything_was_written_bought_nothing(market: Open) -> None:
+    """As where a process was paused: whoever asked it may have asked another since, and been answered."""
+    async with market() as here:
+        accounts = here.shop.gateway.accounts
+        known, reached, go = accounts.by_key, asyncio.Event(), asyncio.Event()
+
+        async def held(key: str) -> Any:
+            reached.set()
+            await go.wait()
+            return await known(key)
+
+        accounts.by_key = held  # type: ignore[method-assign]
+        writer = await asks(here)
+        await reached.wait()
+        writer.transport.abort()
+        async with here.shop.session.get(here.shop.url.replace("/api/v2", "/healthz")) as answer:
+            assert answer.status == 200  # whatever the server has been sent before this, it has read
+        accounts.by_key = known  # type: ignore[method-assign]
+        go.set()
+        await here.add(quantity=21)
+        [order] = await here.shop.gateway.ledger.list_orders()
+        assert order.quantity == 21
+
+
+async def test_a_process_that_may_not_send_takes_no_order(market: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with market() as here:
+        monkeypatch.setattr(here.shop.gateway.placing, "_may_send", lambda: "it was paused")
+        assert await here.add() == {"error": "Service is under maintenance, please try again later"}
+        assert await here.shop.gateway.ledger.list_orders() == ()
 
 
 async def test_another_order_is_never_taken_for_the_lost_one(market: Open) -> None:

@@ -127,7 +127,11 @@ class Edge:
             return silence(500)
 
     async def _called(self, action: str, form: Form, scope: Scope, receive: Receive) -> Answer:
-        """What is asked first tells nothing of what comes after: an unknown action is the same without a key."""
+        """What is asked first tells nothing of what comes after: an unknown action is the same without a key.
+
+        Raises:
+            Gone: whoever wanted to buy left before anything was written, and may have asked elsewhere since.
+        """
         if action not in self._actions.table:
             raise wrong("action")
         text = form.one("key")
@@ -159,8 +163,8 @@ class Edge:
                 raise
             return answer
         try:
-            if waited and await Request(scope, receive).is_disconnected():
-                raise Gone  # nothing was begun, and nobody would hear of it
+            if (waited or action == "add") and await Request(scope, receive).is_disconnected():
+                raise Gone
             return await self._actions.table[action](call)
         finally:
             turns.end(account.id)

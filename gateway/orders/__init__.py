@@ -11,7 +11,7 @@ import structlog
 
 from gateway.catalog import Catalog, Service
 from gateway.conditions import refuses_link
-from gateway.errors import BadForm, NotSold, RequestIdTaken
+from gateway.errors import BadForm, Busy, NotSold, RequestIdTaken
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, LedgerError, NewPlacement, Next, Order, RequestTaken, Wait
 from gateway.ledger.reports import Recovery
@@ -84,8 +84,11 @@ class Orders:
         """Place an order and give its id; for one that repeats another (`gateway.orders.repeats`), that other's.
 
         Returns once a panel took it or may have, or after `sync_wait_s`. Errors as `Placing.buy`, and NotSold where no
-        offer can take the order: nothing was written then.
+        offer can take the order: nothing was written then. A process that may not send is Busy: it was paused, or cut
+        off, and who asked may have asked another since.
         """
+        if self._placing.held() is not None:
+            raise Busy
         asked = request(account.id, service.id, fields, name=request_id, repeats=repeats)
         return await self._repeats.once(asked, lambda: self._add(account, service, fields, asked))
 

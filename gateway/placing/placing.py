@@ -217,6 +217,10 @@ class Placing:
         """How many orders are being bought."""
         return len(self._buying)
 
+    def held(self) -> str | None:
+        """Why nothing may be sent at this moment: what is ordered now is not to be written."""
+        return self._may_send()
+
     @property
     def attempts(self) -> Sequence[int]:
         """Those under way."""

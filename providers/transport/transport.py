@@ -23,7 +23,7 @@ from providers.pace import Pace
 from providers.transport.key import Key
 from providers.transport.limits import Limits, Retries
 from providers.transport.reply import Reply, Verdict, reply, verdict
-from providers.transport.session import Call, checked, session, timeout
+from providers.transport.session import Call, TooLate, checked, session, timeout
 
 _ATTEMPTS: Final = 3
 WORTH_WAITING_S: Final = 2.0  # a panel that asks for more is asked again by the next round, not by a retry
@@ -302,6 +302,8 @@ class Transport:
 def _kind(call: Call, fault: Exception) -> type[Unsent | Unanswered]:
     if call.sent:
         return Unanswered
+    if isinstance(fault, TooLate):
+        return Full
     refused = isinstance(fault, aiohttp.ClientConnectorError) and not isinstance(fault, ssl.SSLError)
     return _Unconnected if refused else Unsent
 

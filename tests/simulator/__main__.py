@@ -3,6 +3,7 @@
 --seeds N        so many worlds (default 200); --first the seed of the first
 --orders N       orders in each (default 200)
 --processes N    side by side (default 2)
+--ledger KIND    sqlite (default), or postgres: a server of each process, some thirty times as slow
 """
 
 import argparse
@@ -10,16 +11,26 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from itertools import repeat
+from pathlib import Path
 
+from tests import databases
+from tests.simulator.database import Server
 from tests.simulator.oracle import Findings
 from tests.simulator.scenario import scenario
 from tests.simulator.world import World, silenced
 
 
-def simulated(seed: int, orders: int) -> Findings:
+def simulated(seed: int, orders: int, ledger: str) -> Findings:
     """One world, from its seed to its findings."""
-    with silenced():
-        return World(scenario(seed, orders)).run()
+    if ledger == "sqlite":
+        with silenced():
+            return World(scenario(seed, orders)).run()
+    url = databases.postgres(Path())
+    try:
+        with silenced():
+            return World(scenario(seed, orders), Server(url)).run()
+    finally:
+        databases.drop(url)
 
 
 def main() -> int:
@@ -28,11 +39,14 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--orders", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--ledger", choices=tuple(databases.LEDGERS), default="sqlite")
     asked = parser.parse_args()
     began, told, total = time.monotonic(), time.monotonic(), Findings()
     seeds = range(asked.first, asked.first + asked.seeds)
     with ProcessPoolExecutor(asked.processes) as pool:
-        for number, findings in enumerate(pool.map(simulated, seeds, repeat(asked.orders), chunksize=4), 1):
+        for number, findings in enumerate(
+            pool.map(simulated, seeds, repeat(asked.orders), repeat(asked.ledger), chunksize=4), 1
+        ):
             total.add(findings)
             for wrong in findings.wrong:
                 print(wrong, flush=True)

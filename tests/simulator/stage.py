@@ -28,7 +28,7 @@ from providers.api_v2.provider import APIv2
 from providers.base import Action
 from providers.sandbox import Sandbox, Temper, Tempo
 from providers.service_types import Default, OrderFields, Subscriptions
-from tests.simulator.database import Inline, memory
+from tests.simulator.database import Inline, Memory
 from tests.simulator.loop import VirtualLoop
 from tests.simulator.network import GOOD, Fate, Network, SimTransport
 
@@ -100,7 +100,7 @@ class Stage:
     def play(self, scene: Callable[["Stage"], Awaitable[None]]) -> None:
         """Open, play, close; the ledger is right at the end, and no order was bought twice."""
         self._loop = VirtualLoop(FIRST_S)
-        db = memory()
+        db = Memory()
         self._database = Inline(db, crashes=lambda: False, is_busy=lambda: False)
         try:
             self._loop.until_stopped(self._played(scene)).result()

@@ -1,9 +1,12 @@
-"""Two thousand worlds in every run of the tests; `make simulate` runs any number, and longer ones."""
+"""Two thousand worlds in every run of the tests, a few on PostgreSQL; `make simulate` runs any number, longer ones."""
 
 import itertools
+from pathlib import Path
 
 import pytest
 
+from tests import databases
+from tests.simulator.database import Server
 from tests.simulator.oracle import Findings
 from tests.simulator.scenario import scenario
 from tests.simulator.world import World, silenced
@@ -12,6 +15,7 @@ pytestmark = pytest.mark.timeout(600)
 
 WORLDS = 2_000
 TOGETHER = 100
+ON_POSTGRES = 8
 ORDERS = 12
 REST_S = 3_600.0
 TROUBLE = 2.0
@@ -56,3 +60,17 @@ def test_a_seed_gives_the_same_world_again() -> None:
     first, second = (simulated(range(7, 9), 40, REST_S) for _ in range(2))
     assert first == second
     assert first.orders > 0
+
+
+def test_on_postgresql_nothing_is_bought_twice_or_lost_or_judged_wrong_either(tmp_path: Path) -> None:
+    total = Findings()
+    for seed in range(1, 1 + ON_POSTGRES):
+        url = databases.postgres(tmp_path)
+        with silenced():
+            total.add(World(scenario(seed, ORDERS, REST_S, TROUBLE), Server(url)).run())
+        databases.drop(url)
+    assert total.wrong == []
+    assert total.unknown > 0
+    assert total.crashes > 0
+    assert total.waited > 0
+    assert total.parts > 0

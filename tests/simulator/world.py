@@ -29,7 +29,7 @@ from gateway.shared import InProcess
 from providers.api_v2.provider import APIv2
 from providers.errors import ProviderError
 from providers.service_types import Default
-from tests.simulator.database import Inline, memory
+from tests.simulator.database import Inline, Memory, Store
 from tests.simulator.loop import VirtualLoop
 from tests.simulator.network import Network, SimTransport
 from tests.simulator.oracle import Findings, judged
@@ -69,13 +69,15 @@ def _drop(*_: Any) -> Any:
 
 
 class World:
-    def __init__(self, drawn: Scenario) -> None:
+    """What a seed draws, over a `store` that is its own, and closed at its end; SQLite in memory if none is given."""
+
+    def __init__(self, drawn: Scenario, store: Store | None = None) -> None:
         self.drawn = drawn
         self.luck = random.Random(f"world {drawn.seed}")
         self.network = Network(random.Random(f"network {drawn.seed}"), share=drawn.share)
         self.boxes = boxes(drawn, self._now)
         self.rules = rules(drawn)
-        self.db = memory()
+        self.db = Memory() if store is None else store
         self.given: dict[str, int] = {}
         self.deaf = random.Random(f"deaf {drawn.seed}")  # who does not hear the answer, and when it asks again
         self.asking: dict[str, tuple[float, tuple[str, int, int]]] = {}  # since when, who waits or will ask again

@@ -202,6 +202,29 @@ async def test_two_that_wait_for_each_other_both_end_and_neither_counts_twice(
     assert sorted([first[1], second[1]]) == [999_998, 999_999]
 
 
+async def test_beats_wait_for_no_order_and_no_order_for_strays(kept: Ledger, raw: Any) -> None:
+    """Somebody holds the account and an attempt, as a node does that was paused in the middle of its writing."""
+    account = await funded(kept)
+    epoch = await kept.join("here")
+    placed = await kept.place(placement(account))
+    async with raw.transaction():
+        await raw.execute("SELECT 1 FROM account FOR UPDATE")
+        await raw.execute("SELECT 1 FROM attempt FOR UPDATE")
+        waiting = [asyncio.ensure_future(kept.place(placement(account, link=str(number)))) for number in range(30)]
+
+        async def all_wait() -> bool:
+            return bool(await raw.fetchval("SELECT COUNT(*) >= 8 FROM pg_locks WHERE NOT granted"))
+
+        await until(all_wait)
+        assert [node.epoch for node in await kept.beat()] == [epoch]
+        assert not any(placing.done() for placing in waiting)
+    await asyncio.gather(*waiting)
+    async with raw.transaction():
+        await raw.execute("SELECT 1 FROM attempt WHERE id = $1 FOR UPDATE", placed.attempt)
+        assert await kept.strays([], older_ms=-1) == 30, "what is being written at this moment is none"
+    assert await kept.strays([], older_ms=-1) == 1
+
+
 async def test_what_was_submitted_is_done_whoever_waits_for_it(kept: Ledger, database: Postgres) -> None:
     account = await funded(kept)
     calls = [asyncio.ensure_future(kept.place(placement(account, link=str(number)))) for number in range(20)]

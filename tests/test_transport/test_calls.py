@@ -253,7 +253,7 @@ async def test_the_last_moment_before_the_first_byte_is_asked_and_its_no_sends_n
 
     async with RawPanel(answer("{}"), answer("{}")) as panel, transport(panel.url) as line:
         await line.send("add", ORDER, last_check=lambda: None)
-        with pytest.raises(Unsent, match="too late"):
+        with pytest.raises(Full, match="too late"):  # which says nothing of the panel
             await line.send("add", ORDER, last_check=no)
         await panel.gone()
     assert asked == 1, "a write that its own check stops is not tried again"

@@ -12,7 +12,7 @@ from gateway.ledger.postgres import groups, schema, transactions
 from gateway.ledger.postgres.connection import connect, crossed, ended, passing, told
 from gateway.ledger.postgres.transactions import MORE, UNTOLD, Undecided
 from gateway.ledger.records import LedgerBusy, NewPlacement
-from gateway.ledger.sql import audit, orders
+from gateway.ledger.sql import audit, nodes, orders
 from gateway.ledger.sql.work import P, T, Work
 
 _log = structlog.get_logger()
@@ -30,8 +30,10 @@ PATIENCE_S: Final = 8.0
 
 _FIRST_PAUSE_S: Final = 0.02  # before a connection is tried anew; doubling
 _PAUSE_S: Final = 0.5
-_CROSSED_MOST: Final = 20  # times that a work is begun anew because others were in its way
+_CROSSED_MOST: Final = 20  # times that a work is begun because others were in its way
+_CROSSED_LATE: Final = 3  # the same, of one that has waited for long
 
+_BEATS: Final = frozenset({nodes.beat, nodes.join})  # on a way of their own: they wait for no order, however many wait
 _LONG: Final = frozenset({audit.totals, audit.replayed})  # they read all of the ledger
 
 Made = Callable[[], Work[Any]]
@@ -46,6 +48,7 @@ class Postgres:
         self._groups: Lane | None = None
         self._writers: Lane | None = None
         self._readers: Lane | None = None
+        self._beats: Lane | None = None
 
     async def open(self, now_ms: int) -> None:
         try:
@@ -61,10 +64,11 @@ class Postgres:
         self._groups = Lane("ledger-group", self._url, _Writer(), GROUPS, self._patience_s, together=TOGETHER)
         self._writers = Lane("ledger-write", self._url, _Writer(), WRITERS, self._patience_s)
         self._readers = Lane("ledger-read", self._url, _Reader(), READERS, self._patience_s)
+        self._beats = Lane("ledger-beat", self._url, _Writer(), 1, self._patience_s)
 
     async def close(self) -> None:
         """Do what was submitted, and let go. Closing twice is closing once."""
-        for lane in (self._groups, self._writers, self._readers):
+        for lane in (self._groups, self._writers, self._readers, self._beats):
             if lane is not None:
                 await lane.close()
 
@@ -72,7 +76,8 @@ class Postgres:
         return _open(self._readers).submit(lambda: work(*given, **named), work)
 
     def write(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
-        lane = self._groups if _is_hot(work, given) else self._writers
+        hot = self._groups if _is_hot(work, given) else self._writers
+        lane = self._beats if work in _BEATS else hot
         return _open(lane).submit(lambda: work(*given, **named), work)
 
 
@@ -224,7 +229,7 @@ class Lane:
                 _log.warning("ledger", outcome="undecided", why=str(undecided.__cause__))
             except Exception as error:  # noqa: BLE001 - whatever a work raises is its caller's, and the lane lives on
                 times += 1
-                if crossed(error) and times < _CROSSED_MOST:
+                if crossed(error) and times < (_CROSSED_MOST if self._loop.time() < job.until else _CROSSED_LATE):
                     continue
                 if connection is not None and ended(error):
                     connection.terminate()

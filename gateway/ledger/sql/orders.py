@@ -23,7 +23,7 @@ from gateway.ledger.records import (
 )
 from gateway.ledger.reports import Recovery
 from gateway.ledger.sql import books, events, ids, learned, lives, nodes, requests, spending, waiting, wishes
-from gateway.ledger.sql.work import ALONE, LOCKED, Row, Taken, Work, json
+from gateway.ledger.sql.work import ALONE, FREE, LOCKED, Row, Taken, Work, json
 from gateway.money import steps
 from providers.base import FINISHED, Status
 
@@ -53,6 +53,7 @@ _OFFER = "SELECT panel, remote_cost, settle_ms, floor, taken FROM attempt WHERE 
 _OPEN: Final = "SELECT id, order_id, created_ms FROM attempt WHERE settled_ms IS NULL AND state = 'sending' "
 _ALL_OPEN = _OPEN + "ORDER BY id" + LOCKED
 _OPEN_OF = _OPEN + "AND epoch = ? ORDER BY id" + LOCKED
+_FREE_OF = _OPEN + "AND epoch = ? AND created_ms < ? ORDER BY id" + FREE
 _RECOVER = "UPDATE attempt SET state = 'unknown', next_ms = settle_ms WHERE id = ?"
 _UNTRACKED_AGAIN_MS: Final = 3_600_000
 
@@ -215,11 +216,9 @@ def take_over(epoch: int, now_ms: int) -> Work[int | None]:
 
 def strays(epoch: int, known: Sequence[int], older_ms: int, now_ms: int) -> Work[int]:
     """This node's *sending* attempts, older than that, which are none of those it knows of, are unknown."""
-    rows = yield _OPEN_OF, (epoch,)
-    known_ids, lost = frozenset(known), []
-    for attempt, order, created_ms in rows:
-        if attempt not in known_ids and now_ms - created_ms > older_ms:
-            lost.append((attempt, order, created_ms))
+    rows = yield _FREE_OF, (epoch, now_ms - older_ms)  # one that is being written at this moment is no stray
+    known_ids = frozenset(known)
+    lost = [row for row in rows if row[0] not in known_ids]
     yield from _unknown(lost, now_ms)
     return len(lost)
 

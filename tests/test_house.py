@@ -1,0 +1,119 @@
+"""Real processes that sell from one ledger: killed, paused, stopped; nothing is bought twice and nothing forgotten."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.ledger.records import AttemptState
+from tests import databases
+from tests.house import PATIENCE_S, busy, house, is_there
+from tests.running import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+
+SLOW = "add:delay_before=0.05@0.5, add:delay_after=0.05@0.5"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[str]:
+    url = databases.postgres(tmp_path)
+    yield url
+    databases.drop(url)
+
+
+async def test_when_a_node_is_killed_under_load_the_other_goes_on(tmp_path: Path, ledger: str) -> None:
+    async with house(tmp_path, ledger, faults=SLOW) as made:
+        first, second = await made.serve("a"), await made.serve("b")
+        async with busy(made, [first, second]):
+            first.send(signal.SIGKILL)
+
+            async def is_over() -> bool:
+                return [lives for _, lives, _ in await made.known()] == [False, True]
+
+            await until(is_over, for_s=PATIENCE_S)
+            await made.sold(30)
+        await made.stop(second)
+        states = await made.check()
+        assert await made.known() == [("a", False, False), ("b", False, True)]
+        assert states[AttemptState.UNKNOWN] > 0, "what it was sending"
+        assert states[AttemptState.ACCEPTED] > 50
+
+
+async def test_a_leader_that_was_paused_for_longer_than_its_lease_finds_another_and_goes_on(
+    tmp_path: Path, ledger: str
+) -> None:
+    async with house(tmp_path, ledger, faults=SLOW) as made:
+        first, second = await made.serve("a"), await made.serve("b")
+        async with busy(made, [first, second]):
+            first.send(signal.SIGSTOP)
+
+            async def is_over() -> bool:
+                return [lives for _, lives, _ in await made.known()] == [False, True]
+
+            await until(is_over, for_s=PATIENCE_S)
+            await made.sold(30)
+            first.send(signal.SIGCONT)
+
+            async def is_back() -> bool:
+                return [lives for _, lives, _ in await made.known()] == [False, True, True]
+
+            await until(is_back, for_s=PATIENCE_S)
+            await until(lambda: made.is_ready(first), for_s=PATIENCE_S)
+            await made.sold(60)
+        await made.stop(first, second)
+        await made.check()
+        assert await made.known() == [("a", False, False), ("b", False, True), ("a", False, True)]
+
+
+async def test_a_node_that_is_stopped_finishes_what_is_on_its_way(tmp_path: Path, ledger: str) -> None:
+    async with house(tmp_path, ledger, faults="add:1-20:delay_after=1") as made:
+        first, second = await made.serve("a"), await made.serve("b")
+        async with aiohttp.ClientSession() as session:
+            asked = [asyncio.create_task(made.asked(session, first, f"https://x.example/{n}")) for n in range(20)]
+
+            async def all_on_their_way() -> bool:
+                return len(made.boxes[0].journal) == 20
+
+            await until(all_on_their_way)
+            first.send(signal.SIGTERM)
+            assert await asyncio.gather(*asked) == [True] * 20
+            assert await first.process.wait() == 0
+            assert await made.asked(session, second, "https://x.example/after")
+        await made.stop(second)
+        assert await made.check() == {AttemptState.ACCEPTED: 21}
+        assert await made.known() == [("a", False, True), ("b", False, True)]
+
+
+async def test_workers_are_started_anew_and_end_with_their_parent(tmp_path: Path, ledger: str) -> None:
+    async with house(tmp_path, ledger, faults=SLOW) as made:
+        parent = await made.serve("a", WORKERS="2")
+
+        async def are_two() -> bool:
+            return len(parent.children) == 2 and sum(lives for _, lives, _ in await made.known()) == 2
+
+        await until(are_two, for_s=PATIENCE_S)
+        workers = parent.children
+        async with busy(made, [parent]):
+            os.kill(workers[0], signal.SIGKILL)
+
+            async def is_anew() -> bool:
+                return await are_two() and len(await made.known()) == 3
+
+            await until(is_anew, for_s=PATIENCE_S)
+            await made.sold(30)
+        workers = parent.children
+        parent.send(signal.SIGKILL)
+
+        async def all_ended() -> bool:
+            return not any(map(is_there, workers))
+
+        await until(all_ended, for_s=PATIENCE_S)
+        await made.check()
+        ends = sorted((lives, clean) for _, lives, clean in await made.known())
+        assert ends == [(False, False), (False, True), (False, True)]
+        assert {name for name, _, _ in await made.known()} == {"a/1", "a/2"}

@@ -4,9 +4,9 @@
 # What was there is kept: a file beside it, or a database called NAME_before_TIME. The ledger is the one that the
 # settings name. SQLite: `panelmux ledger restore` does it, and opens again what cannot be known since.
 #
-# PostgreSQL: this puts the database back as it was, and no more. What it cannot do: tell the orders placed since the
-# backup, keep their ids from being given again, and lay attempts that were open in it before people. It says so at its
-# end, and ends with 5. To lose nothing at all, recover from a base backup and the WAL: deploy/README.md, "Restore".
+# PostgreSQL: this puts the database back as it was, leaves out ids that may have been given since, and lays attempts that
+# were open in it before people. It cannot tell the orders placed since the backup: it says so at its end, and ends with
+# 5. To lose nothing at all, recover from a base backup and the WAL: deploy/README.md, "Restore".
 set -euo pipefail
 umask 077
 
@@ -94,10 +94,9 @@ if [[ $there -ne 0 ]]; then
 fi
 ask "ALTER DATABASE ${name}_restored_$stamp RENAME TO $name"
 
+panelmux ledger reopen --yes
 cat >&2 <<'SAID'
-The database is as it was when the backup was made. Start no gateway yet. What nobody has told this ledger:
- - orders placed since: customers hold ids that it lacks, and it would give these ids again
- - attempts that were open then: what became of them since is not in it, and they are not laid before people
-deploy/README.md, "Restore", says how to go on.
+The database is as it was when the backup was made. Ids that were given since are left out, and attempts that were open
+then wait for people. Orders placed since are at the panels, and not here: deploy/README.md, "Restore".
 SAID
 exit 5

@@ -15,7 +15,10 @@ from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, y
 from gateway.cli.opened import ledger_at, settled
 from gateway.ledger import copying
 from gateway.ledger.lock import Lock
+from gateway.ledger.postgres.database import Postgres
 from gateway.ledger.reports import Replay, Totals
+from gateway.ledger.sql.ledger import SQLLedger
+from gateway.ledger.sql.restoring import Reopened
 from gateway.ledger.sqlite import backup as copies
 from gateway.money import wire
 from gateway.redis_url import shown
@@ -233,6 +236,38 @@ def _tell(foreseen: copies.Restored) -> None:
     some = ", ".join(map(str, missing.orders)) + (" …" if missing.count > len(missing.orders) else "")
     placed = f"{missing.count} ({some})" if some else str(missing.count)
     output.say(f"→ not in it: orders placed since: {placed}; top-ups since: {missing.topups}")
+
+
+@command.command(cls=Leaf, examples=("panelmux ledger reopen", "panelmux ledger reopen --yes --json"))
+@yes_option
+@ledger_option
+@json_option
+def reopen(*, yes: bool, ledger: str | None, as_json: bool) -> None:
+    """After a database in PostgreSQL was restored from a backup: open again what cannot be known since.
+
+    A million ids are left out, for those that were given since. Attempts that were open then wait for people, and
+    nothing is bought for them again; what was learned of panels is forgotten. The gateways must be stopped.
+    """
+    url = settled(ledger=ledger).ledger
+    if not is_postgres(url):
+        raise Failure("a ledger in SQLite is restored and reopened at once: panelmux ledger restore", Exit.MISUSE)
+    output.say("what was open in the backup is laid before people, and a million ids are left out")
+    confirmed("ledger reopen", yes=yes)
+    again = asyncio.run(_reopened(url))
+    if as_json:
+        output.document(again)
+        return
+    output.facts([("unknown", str(again.unknown)), ("followed", str(again.followed))])
+    output.say("start the gateways, then panelmux order list --unknown")
+
+
+async def _reopened(url: str) -> Reopened:
+    opened = SQLLedger(Postgres(url), ledgers.now_ms)
+    await opened.open()
+    try:
+        return await opened.reopen()
+    finally:
+        await opened.close()
 
 
 @command.command(cls=Leaf, examples=("panelmux ledger copy postgresql://panelmux@db.example/panelmux",))

@@ -118,8 +118,10 @@ def postgresql() -> Iterator[tuple[PostgreSQL, dict[str, str]]]:
     made = PostgreSQL("postgresql", folder, {"PATH": PATH})
     made.start()
     try:
+        environ = {"PATH": f"{made.programs}:{PATH}", "PANELMUX_LEDGER": made.url, "PANELMUX_PEPPER": "p" * 32}
+        ran(environ, "panelmux", "account", "create", "shop", "--balance", "100")
         asked(made, "CREATE TABLE kept (what text); INSERT INTO kept VALUES ('before')")
-        yield made, {"PATH": f"{made.programs}:{PATH}", "PANELMUX_LEDGER": made.url}
+        yield made, environ
     finally:
         made.kill()
         shutil.rmtree(folder)
@@ -134,7 +136,9 @@ def test_a_postgresql_ledger_comes_back_and_what_was_there_is_kept(postgresql: A
     kept = backed_up(environ, tmp_path / "backups")
     asked(database, "INSERT INTO kept VALUES ('after')")
     said = ran(environ, DEPLOY / "restore.sh", kept, "--yes", code=5)
-    assert "Start no gateway yet" in said
+    assert "start the gateways" in said
+    assert "Orders placed since are at the panels" in said
+    assert int(asked(database, "SELECT last_value FROM order_ids")) > 1_000_000
     assert asked(database, "SELECT what FROM kept") == "before"
     (aside,) = asked(database, "SELECT datname FROM pg_database WHERE datname LIKE 'panelmux_before_%'").split()
     assert database.client("psql", f"--dbname={aside}", "-tAc", "SELECT count(*) FROM kept").stdout.strip() == "2"

@@ -14,6 +14,7 @@ from gateway.ledger.sql import (
     orders,
     reading,
     requests,
+    restoring,
     spending,
     waiting,
 )
@@ -24,6 +25,12 @@ _INSTEAD: Final[Mapping[str, str]] = {
     ids.BEGIN: "SELECT ?::TEXT, ?::BIGINT",
     ids.NEXT: "SELECT next_id(?::BIGINT, ?::TEXT, most) FROM (SELECT ?::BIGINT AS gap, ?::BIGINT AS most) AS given",
     ids.ROOM: "SELECT ledger_ranges((SELECT last_value FROM order_ids) + 16777216)",
+    restoring.COUNTERS: """
+        SELECT 'order', last_value + 7 FROM order_ids UNION ALL SELECT 'refill', last_value + 7 FROM refill_ids""",
+    restoring.RAISE: """
+        SELECT setval((kind || '_ids')::regclass, above) FROM (SELECT ?::BIGINT AS above, ?::TEXT AS kind) AS given""",
+    restoring.LAST: "SELECT last_value FROM attempt_ids",
+    restoring.RAISE_ATTEMPT: "SELECT setval('attempt_ids', ?::BIGINT)",
     lives.LAST: "SELECT nextval('attempt_ids') - 1",
     ALONE: "SELECT pg_advisory_xact_lock(hashtextextended(?::TEXT, 7225))",
     nodes.MINE: "SELECT * FROM node_mine(?::BIGINT)",

@@ -33,12 +33,14 @@ from gateway.ledger.sql import (
     reading,
     refills,
     requests,
+    restoring,
     suspects,
     tracking,
     waiting,
     wishes,
 )
 from gateway.ledger.sql.memory import SQLMemory
+from gateway.ledger.sql.restoring import Reopened
 from providers.base import OrderStatus, RefillStatus, Status
 
 
@@ -166,6 +168,9 @@ class SQLLedger(SQLMemory):
 
     async def take_over(self, epoch: int) -> int | None:
         return await self._database.write(orders.take_over, epoch, self._now_ms())
+
+    async def reopen(self) -> Reopened:
+        return await self._database.write(restoring.reopen, None, self._now_ms())
 
     async def make_room(self) -> None:
         await self._database.write(ids.room)

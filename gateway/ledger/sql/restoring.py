@@ -18,9 +18,12 @@ JUMP: Final = 1_000_000
 
 WHY: Final = "it was open in a backup that was restored: people have to look"
 
-_COUNTERS = "SELECT name, value FROM counter"
-_RAISE = "UPDATE counter SET value = ? WHERE name = ?"
-_LAST = "SELECT COALESCE(MAX(id), 0) FROM attempt"
+COUNTERS: Final = "SELECT name, value FROM counter"
+RAISE: Final = "UPDATE counter SET value = ? WHERE name = ?"
+LAST: Final = "SELECT COALESCE(MAX(id), 0) FROM attempt"
+RAISE_ATTEMPT: Final = """
+    INSERT INTO meta (name, value) VALUES ('last_attempt', CAST(? AS TEXT))
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
 _FORGET_READINGS = "DELETE FROM reading"
 _FORGET_PANELS = "UPDATE panel SET highest = NULL, rising = 0, foreign_answers = NULL, proven = 0"
 _FORGET_FLOORS = "UPDATE attempt SET floor = NULL, why = ? WHERE state = 'unknown' OR state = 'untracked'"
@@ -58,8 +61,8 @@ class Reopened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def given() -> Work[Given]:
-    counters: dict[str, int] = dict((yield _COUNTERS, ()))
-    [(attempt,)] = yield _LAST, ()
+    counters: dict[str, int] = dict((yield COUNTERS, ()))
+    [(attempt,)] = yield LAST, ()
     epoch = yield from nodes.last()
     return Given(order=counters.get("order", 0), refill=counters.get("refill", 0), attempt=attempt, epoch=epoch)
 
@@ -75,8 +78,8 @@ def reopen(replaced: Given | None, now_ms: int) -> Work[Reopened]:
         above = value + JUMP if other is None else max(value, other)
         if above > ids.LAST:
             raise LedgerError(f"{name}: no ids are left above {value} for what a restored ledger gives")
-        yield _RAISE, (above, name)
-    yield from meta.put("last_attempt", max(mine.attempt, 0 if replaced is None else replaced.attempt) + JUMP)
+        yield RAISE, (above, name)
+    yield RAISE_ATTEMPT, (max(mine.attempt, 0 if replaced is None else replaced.attempt) + JUMP,)
     if replaced is not None:
         yield from nodes.reserve(max(mine.epoch, replaced.epoch), now_ms)
     yield from orders.recover("restore", now_ms)

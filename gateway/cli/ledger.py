@@ -270,7 +270,13 @@ async def _reopened(url: str) -> Reopened:
         await opened.close()
 
 
-@command.command(cls=Leaf, examples=("panelmux ledger copy postgresql://panelmux@db.example/panelmux",))
+@command.command(
+    cls=Leaf,
+    examples=(
+        "panelmux ledger copy postgresql://panelmux@db.example/panelmux",
+        "panelmux ledger copy postgresql:///panelmux?host=/run/postgresql --yes",
+    ),
+)
 @click.argument("to")
 @yes_option
 @ledger_option

@@ -110,7 +110,7 @@ def test_without_a_command_the_help_is_shown_and_the_code_is_that_of_misuse() ->
 
 
 def test_the_version_is_the_package_s() -> None:
-    assert CliRunner().invoke(panelmux, ["--version"]).stdout == "panelmux 0.3.0\n"
+    assert CliRunner().invoke(panelmux, ["--version"]).stdout == "panelmux 0.4.0\n"
 
 
 def test_a_reader_that_goes_away_is_no_failure_to_talk_about(shell: Shell) -> None:

@@ -3,5 +3,93 @@
     python -m tests.benchmarks.nodes
 
 All of it runs on this machine: the database, the panel, the customers, and one gateway or two. Where these have to
-share too few cores, two gateways take from one another what they are to add.
+share too few cores, two gateways take from one another what they are to add: so it also tells what of the processors'
+time each part took, and what an order cost in it with one gateway and with two.
 """
+
+import asyncio
+import os
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.benchmarks import __main__ as bench
+from tests.benchmarks.processes import started, stopped
+from tests.servers import PostgreSQL
+
+_ROUNDS: Final = 5
+_CONNECTIONS: Final = 32
+_TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def spent(pids: Sequence[int]) -> float:
+    """Seconds of processors that these and their children have taken."""
+    total = 0.0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        if int(stat.parent.name) in pids or int(fields[1]) in pids:
+            total += (int(fields[11]) + int(fields[12])) * _TICK_S
+    return total
+
+
+async def sold(urls: Sequence[str], form: dict[str, object]) -> tuple[float, list[float]]:
+    """Orders a second at all of them together, and each one's seconds, sorted."""
+    each = _CONNECTIONS // len(urls)
+    found = await asyncio.gather(*(bench.load(url, form, connections=each) for url in urls))
+    return sum(rate for rate, _ in found), sorted(took for _, all_took in found for took in all_took)
+
+
+def main() -> None:
+    with PostgreSQL(fsync=True) as server, tempfile.TemporaryDirectory() as folder, stopped() as processes:
+        stub, (panel,) = started("tests.benchmarks.stub")
+        processes.append(stub)
+        urls, sellers = [], []
+        for number in (1, 2):
+            own = Path(folder) / str(number)
+            own.mkdir()
+            seller, (url, key, _) = started("tests.benchmarks.seller", str(own), server.url(), panel)
+            processes.append(seller)
+            urls.append(url)
+            sellers.append(seller.pid)
+        assert server.process is not None
+        parts = {
+            "gateways": sellers,
+            "PostgreSQL": [server.process.pid],
+            "panel": [stub.pid],
+            "customers": [os.getpid()],
+        }
+        add: dict[str, object] = {
+            "key": key,
+            "action": "add",
+            "service": 1,
+            "link": "https://x.example/p",
+            "quantity": 10,
+        }
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        p99s: dict[int, list[float]] = {1: [], 2: []}
+        costs: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+        for _ in range(_ROUNDS):
+            for count in (1, 2):
+                before = {name: spent(pids) for name, pids in parts.items()}
+                rate, took = asyncio.run(sold(urls[:count], add))
+                rates[count].append(rate)
+                p99s[count].append(took[len(took) * 99 // 100] * 1000)
+                costs[count].append({name: (spent(pids) - before[name]) / len(took) for name, pids in parts.items()})
+        ratio = statistics.median(two / one for one, two in zip(rates[1], rates[2], strict=True))
+        for count in (1, 2):
+            rate, p99 = statistics.median(rates[count]), statistics.median(p99s[count])
+            cost = {name: statistics.median(one[name] for one in costs[count]) * 1000 for name in parts}
+            told = ", ".join(f"{name} {ms:.2f}" for name, ms in cost.items())
+            print(
+                f"{count} process{'es'[: 2 * count - 2]}  {rate:.0f}/s  p99 {p99:.0f} ms  ms of a core an order: {told}"
+            )
+        print(f"two sell {ratio:.2f} x what one does (goal 1.60 x); {os.cpu_count()} cores for all of it")
+
+
+if __name__ == "__main__":
+    main()

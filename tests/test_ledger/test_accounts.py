@@ -8,6 +8,7 @@ import pytest
 import gateway.ledger
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import AccountExists, LedgerBusy, LedgerError, NotEnough, WrongState
+from tests.running import until
 from tests.test_ledger.samples import ZERO, Clock, bought, funded, placement
 
 pytestmark = pytest.mark.anyio
@@ -188,8 +189,11 @@ async def test_a_caller_that_gives_up_leaves_the_transaction_whole(ledger: Ledge
         call.cancel()
     outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes) == 10
-    await ledger.topup(account.id, Decimal(1), "something after them")
-    assert (await ledger.totals()).orders == 20
+
+    async def all_done() -> bool:
+        return (await ledger.totals()).orders == 20
+
+    await until(all_done)
 
 
 async def test_what_was_begun_is_finished_before_a_close_and_nothing_begins_after(url: str, clock: Clock) -> None:

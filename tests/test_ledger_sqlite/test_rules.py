@@ -15,6 +15,8 @@ from tests.test_ledger_sqlite.files import another
 
 pytestmark = pytest.mark.anyio
 
+FEW = {"SCAN node", "SCAN CONSTANT ROW"}  # as many rows as programs were started in a week; and one
+
 
 @pytest.mark.parametrize("table", ["transfer", "entry", "event"])
 @pytest.mark.parametrize("change", ["UPDATE {} SET rowid = rowid", "DELETE FROM {}"])
@@ -187,10 +189,6 @@ async def test_hot_questions_are_answered_by_an_index(kept: Ledger, database: SQ
     with another(database._path) as other:
         for sql in questions:
             plan = [row[3] for row in other.execute("EXPLAIN QUERY PLAN " + sql)]
-            scans = [
-                step
-                for step in plan
-                if step.startswith("SCAN") and "json_each" not in step and step != "SCAN CONSTANT ROW"
-            ]
+            scans = [step for step in plan if step.startswith("SCAN") and "json_each" not in step and step not in FEW]
             assert scans == [], (sql, plan)
             assert "USE TEMP B-TREE FOR ORDER BY" not in plan, (sql, plan)

@@ -1,10 +1,10 @@
 """Ledgers for tests, a fresh one each, of every kind there is. PostgreSQL is one server a test process."""
 
 import asyncio
-import atexit
 import secrets
 from collections.abc import Callable, Mapping
 from functools import cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from tests.servers import PostgreSQL
 def server() -> PostgreSQL:
     """The server of this test process; nothing is safe there from a power failure, which no test of its makes."""
     running = PostgreSQL().__enter__()
-    atexit.register(running.__exit__, None, None, None)
+    Finalize(None, running.__exit__, (None, None, None), exitpriority=0)  # in processes of a pool as well
     return running
 
 

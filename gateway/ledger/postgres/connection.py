@@ -11,7 +11,7 @@ CONNECT_S: Final = 3.0
 STATEMENT_S: Final = 30.0
 """No statement runs longer, audits apart."""
 
-IDLE_S: Final = 3.0
+IDLE_S: Final = 2.0
 """A transaction whose client says nothing for so long is ended by the server: a paused node holds nobody up."""
 
 _SETTINGS: Final = {

@@ -101,6 +101,16 @@ def shown(url: str) -> str:
     return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
 
 
+def password(url: str) -> str:
+    """The password in an address; empty where there is none.
+
+    >>> password("postgresql://panelmux:secret@host/db")
+    'secret'
+    """
+    login = url.partition("://")[2].partition("?")[0].rpartition("@")[0]
+    return login.partition(":")[2]
+
+
 def _host(text: str, kind: Kind, url: str) -> tuple[str, int]:
     """h, h:1, [::1], [::1]:1."""
     if text.startswith("["):

@@ -24,6 +24,9 @@ MAX_HEAD: Final = 128 * 1024
 """Bytes of a request that are not its body: 64 KiB for a URL, the parser's own bound, and as much for the rest."""
 
 _OTHER_FILES: Final = 1024  # panels' connections, the ledger's, the log's
+MOST_AHEAD: Final = 16
+"""Requests that a connection may send before the first of them is answered."""
+
 _KEEP_ALIVE_S: Final = 75  # longer than load balancers keep a connection, so that none is reset under a request
 _UNTAKEN_MS: Final = 30_000
 _FULL: Final = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -81,6 +84,9 @@ class Bounded(HttpToolsProtocol):
         self._placed()
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MOST_AHEAD:
+            self.transport.abort()
+            raise BlockingIOError  # which ends the parsing of what was received
         self._in_head = True
         super().on_message_begin()
 

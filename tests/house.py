@@ -159,6 +159,11 @@ class House:
             orders = {order.link: order for order in cost}
             totals, replay = await opened.totals(), await opened.replayed()
             attempts = {link: await opened.attempts(order.id) for link, order in orders.items()}
+            free = {
+                order.link: await opened.events(order.id)
+                for order in await opened.list_orders(limit=10**6)
+                if not order.charge
+            }
         finally:
             await opened.close()
         assert (totals.wrong, replay.wrong) == ((), ())
@@ -168,6 +173,8 @@ class House:
         bought = [(box.name, entry) for box in self.boxes for entry in box.journal if entry.action == "add"]
         links = Counter(entry.fields["link"] for _, entry in bought)
         assert [link for link, times in links.items() if times > 1] == [], "bought twice"
+        lost = [(panel, entry) for panel, entry in bought if entry.fields["link"] not in attempts]
+        assert lost == [], [(link, free.get(link)) for link in {entry.fields["link"] for _, entry in lost}]
         for panel, entry in bought:
             [there] = [one for one in attempts[entry.fields["link"]] if one.panel == panel]
             assert there.state in {AttemptState.ACCEPTED, AttemptState.UNKNOWN}

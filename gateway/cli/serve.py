@@ -19,7 +19,7 @@ from gateway.cli.failure import cannot_listen
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.reached import agreed, ruled
-from gateway.redis_url import shown
+from gateway.redis_url import password, shown
 from gateway.reloading import Reloading
 from gateway.rules.model import Rules
 from gateway.settings import Settings, node_name
@@ -83,7 +83,8 @@ def command(*, host: str | None, port: int | None, rules: str | None, ledger: st
 def secrets(settings: Settings, rules: Rules) -> tuple[str, ...]:
     """What no log line may hold: our keys at panels, and what customers' keys are hashed with."""
     hashing = pepper(settings)
-    return (*(panel.key for panel in rules.panels.values()), settings.pepper or "", hashing.hex())
+    urls = (password(url) for url in (settings.ledger, settings.redis or ""))
+    return (*(panel.key for panel in rules.panels.values()), settings.pepper or "", hashing.hex(), *urls)
 
 
 @contextlib.contextmanager

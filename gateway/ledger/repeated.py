@@ -18,7 +18,9 @@ class Twin(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         unheard_ms: it is no older, and its answer was not heard.
         any_ms: it is no older, heard or not; 0 = that does not matter.
+        refuses: there is to be none beside one that has not ended.
     """
 
     unheard_ms: int
     any_ms: int = 0
+    refuses: bool = False

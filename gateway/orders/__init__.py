@@ -25,6 +25,7 @@ from providers.service_types import OrderFields
 
 _log = structlog.get_logger()
 
+_SHARE_S: Final = 0.05  # for which answers that were heard are gathered
 _ANSWERED_MOST: Final = 10_000  # answers that are kept while the ledger cannot be told
 _RECALLED_MS: Final = 24 * 3_600_000  # how far back a start remembers what was ordered
 
@@ -59,6 +60,7 @@ class Orders:
         self._repeats = Repeats(ledger, clock=clock)
         self._metrics = metrics
         self._others = others
+        self._sharing: asyncio.Task[None] | None = None
         self._answered: set[int] = set()  # orders whose answers were heard, and the ledger does not know it
         self._turned_away: set[int] = set()  # services that orders are turned away from at present
 
@@ -114,6 +116,12 @@ class Orders:
         self._repeats.heard(order)
         if self._others:
             self._answered.add(order)
+            if self._sharing is None or self._sharing.done():
+                self._sharing = asyncio.create_task(self._share_soon(), name="answered")
+
+    async def _share_soon(self) -> None:
+        await asyncio.sleep(_SHARE_S)
+        await self.share()
 
     async def share(self) -> None:
         """Tell the other nodes which answers were heard since."""

@@ -13,6 +13,7 @@ without is known by all that it asks for, its fingerprint, and what an identical
 import asyncio
 import hashlib
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
 
@@ -27,7 +28,7 @@ from providers.service_types import OrderFields
 UNHEARD_S: Final = 120.0
 """How long an answer that was not heard is kept for who asks again."""
 
-_MOST: Final = 10_000
+_MOST: Final = 50_000
 _SIZE: Final = 16  # bytes of a hash
 _ACTIVE: Final = "You have active order with this link. Please wait until order being completed."
 
@@ -62,7 +63,8 @@ def twin(request: Request, sync_wait_s: float) -> Twin | None:
     if request.name is not None or request.repeats == "allow":
         return None
     any_ms = int(request.repeats) * 1000 if request.repeats.isdecimal() else 0
-    return Twin(unheard_ms=int((UNHEARD_S + sync_wait_s) * 1000), any_ms=any_ms)
+    unheard_ms = int((UNHEARD_S + sync_wait_s) * 1000)
+    return Twin(unheard_ms=unheard_ms, any_ms=any_ms, refuses=request.repeats == "refuse")
 
 
 def _heard_out(task: "asyncio.Task[int]") -> None:
@@ -95,13 +97,13 @@ class _Answered:
 
 
 class Repeats:
-    """Knows the last 10 000 requests; all but those of a name are forgotten with the process, but for `recall`."""
+    """Knows the last 50 000 requests; all but those of a name are forgotten with the process, but for `recall`."""
 
     def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
         self._clock = clock
         self._flights: dict[bytes, _Flight] = {}  # by name, or by fingerprint
-        self._answered: dict[bytes, _Answered] = {}  # by fingerprint, oldest first
+        self._answered: OrderedDict[bytes, _Answered] = OrderedDict()  # by fingerprint, first to be forgotten first
         self._fingerprints: dict[int, bytes] = {}  # by order
 
     async def once(self, request: Request, buy: Buy) -> int:
@@ -185,6 +187,8 @@ class Repeats:
         if fingerprint is not None:
             known = self._answered[fingerprint]
             known.unheard = max(0, known.unheard - 1)
+            if not known.unheard:
+                self._answered.move_to_end(fingerprint, last=False)  # it is the first to be forgotten
 
     def recall(self, orders: Iterable[Recent], *, now_ms: int, unheard_since_ms: int | None) -> None:
         """What the process before this one was asked, newest first; of `unheard_since_ms` on, nobody heard the answer.

@@ -153,7 +153,7 @@ class Looking:
             listed = await self._listed(panel, suspects)
             if listed is not None:
                 return listed, {}
-        moves = panel.moves
+        moves, before = panel.moves, await self._there(panel)
         learned = await self._foreign(panel, learned)
         why = trace.unusable(learned, panel.rules.evidence_ids)
         if why is not None:
@@ -178,7 +178,17 @@ class Looking:
         gaps = {attempt: trace.heard(gap, unheard) for attempt, gap in gaps.items()}
         found = [Found(remote_id=id, status=status) for id, status in statuses.items()]
         # An order that was sent meanwhile has an id that nobody knows of yet: only what lies between tells then.
-        return trace.match(suspects, found, gaps, still=panel.moves == moves), statuses
+        still = panel.moves == moves and before is not None and await self._there(panel) == before
+        return trace.match(suspects, found, gaps, still=still), statuses
+
+    async def _there(self, panel: Panel) -> tuple[int, frozenset[int]] | None:
+        """How many orders we have there, and the attempts in doubt; None while another node has one on its way."""
+        if await self._ledger.sending_elsewhere(panel.name):
+            return None
+        doubted = await self._ledger.suspicions(panel.name)
+        orders = (await self._ledger.learned(panel.name)).orders
+        mine = {one.attempt.id for one in doubted if one.attempt.state is not AttemptState.SENDING}
+        return orders, frozenset(mine)
 
     async def _listed(self, panel: Panel, ready: Sequence[Suspicion]) -> Mapping[int, Ids] | None:
         began = self._clock()

@@ -75,8 +75,11 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
             max_cached_statement_lifetime=0,
             server_settings=_SETTINGS,
         )
-    except (*_MINE, *_NOT_THERE, ValueError) as wrong:
+    except (*_MINE, *_NOT_THERE) as wrong:
         raise LedgerUnusable(f"ledger: {wrong}") from wrong
+    except ValueError:  # whose words may hold a piece of the password
+        text = "it is not postgresql://USER@HOST/DATABASE; a password has %2F for /, %23 for #, %40 for @"
+        raise LedgerUnusable(f"PANELMUX_LEDGER: {text}") from None
 
 
 def crossed(error: BaseException) -> bool:

@@ -150,6 +150,7 @@ class Lane:
         self._working: set[asyncio.Task[None]] = set()
         self._serving = 0  # of these, those that have not ended
         self._closed = False
+        self._away = False  # the last that was tried found no server
         self._loop = asyncio.get_running_loop()
 
     def submit(self, make: Made, kind: object) -> asyncio.Future[Any]:
@@ -198,7 +199,9 @@ class Lane:
         except Undecided as undecided:
             left = []
             for job, (answer, failure) in zip(group, undecided.answer, strict=True):
-                if failure is None:
+                if isinstance(failure, groups.OneByOne):
+                    left.append(job)
+                elif failure is None:
                     job.undecided = Undecided(undecided.trace, answer)
                     left.append(job)
                 else:
@@ -207,22 +210,29 @@ class Lane:
         except Exception as error:  # noqa: BLE001 - it comes again where each is done by itself, and is told there
             _log.debug("ledger", outcome="apart", why=str(error))
             return group, connection
+        left = []
         for job, (answer, failure) in zip(group, outcomes, strict=True):
-            if failure is None:
+            if isinstance(failure, groups.OneByOne):
+                left.append(job)
+            elif failure is None:
                 job.answer(answer)
             else:
                 job.fail(failure)
-        return [], connection
+        return left, connection
 
     async def _done(self, job: _Job, connection: Any) -> Any:
         """Do a job, as often as it takes; gives the connection to go on with."""
         pause_s, times = _FIRST_PAUSE_S, 0
+        if self._away and self._loop.time() > job.until:
+            job.fail(LedgerBusy("ledger: the server cannot be reached"))
+            return connection
         while True:
             try:
                 if connection is None or connection.is_closed():
                     connection = None
                     connection = await connect(self._url)
                 job.answer(await self._run(job, connection))
+                self._away = False
                 return connection
             except Undecided as undecided:
                 job.undecided = undecided
@@ -236,6 +246,7 @@ class Lane:
                 lost = passing(error) and (connection is None or connection.is_closed())
                 if not lost or self._loop.time() + pause_s > job.until or self._closed:
                     job.fail(told(error))
+                    self._away = lost
                     if lost:
                         self._turn_away(error)
                     return connection

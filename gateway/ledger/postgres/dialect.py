@@ -25,6 +25,10 @@ _INSTEAD: Final[Mapping[str, str]] = {
     ids.BEGIN: "SELECT ?::TEXT, ?::BIGINT",
     ids.NEXT: "SELECT next_id(?::BIGINT, ?::TEXT, most) FROM (SELECT ?::BIGINT AS gap, ?::BIGINT AS most) AS given",
     ids.ROOM: "SELECT ledger_ranges((SELECT last_value FROM order_ids) + 16777216)",
+    requests.ANSWERED: """
+        INSERT INTO answered (at_ms, order_id)
+        SELECT ?::BIGINT, value::BIGINT FROM json_array_elements_text(?::JSON) AS value
+        ON CONFLICT DO NOTHING""",
     restoring.COUNTERS: """
         SELECT 'order', last_value + 7 FROM order_ids UNION ALL SELECT 'refill', last_value + 7 FROM refill_ids""",
     restoring.RAISE: """

@@ -20,6 +20,7 @@ from gateway.ledger.sql.work import ALONE, Row, Value, Work
 
 Outcome: TypeAlias = tuple[Any, Exception | None]
 
+_FUNDS: Final = "SELECT unlimited, available FROM account WHERE id = $1"
 _XID: Final = "SELECT pg_current_xact_id()::TEXT"
 
 
@@ -28,7 +29,7 @@ class OneByOne(Exception):
 
 
 async def write(connection: Any, works: Sequence[Work[Any]]) -> Sequence[Outcome]:
-    """What each work answers, or raises.
+    """What each work answers, or raises; OneByOne for those that were left out, and have to be done by themselves.
 
     Raises:
         OneByOne: see there.
@@ -64,6 +65,7 @@ class _Group:
         self._known: dict[tuple[Value, ...], list[Row]] = {}  # what was answered of a node: it stays so until the end
         self._moves: dict[int, list[int]] = {}  # by account: what its four balances change by
         self._later: dict[str, list[tuple[Value, ...]]] = {}
+        self._funds: dict[int, list[Row]] = {}  # by account: whether it has no limit, and what it had
         self._things: set[str] = set()  # that works of the group are at
         self._mark = secrets.randbits(63)
 
@@ -79,6 +81,8 @@ class _Group:
         try:
             statement, values = next(work)
             while True:
+                if statement == books.MOVE and not await self._carried(values):
+                    raise OneByOne
                 if statement in PUT_OFF or statement == books.MOVE:
                     put_off.append((statement, values))
                     found: list[Row] = [(0,)] if statement == books.MOVE else []
@@ -92,10 +96,20 @@ class _Group:
             for statement, values in put_off:
                 self._keep(statement, values)
             return end.value, None
-        except LedgerError as error:
+        except (LedgerError, OneByOne) as error:
             if wrote:
                 raise OneByOne from error
             return None, error
+
+    async def _carried(self, values: tuple[Value, ...]) -> bool:
+        """Whether the account has what a work takes, as far as can be told; else it alone is left out of the group."""
+        change, account = int(values[0] or 0), int(values[4] or 0)
+        if change >= 0:
+            return True
+        if account not in self._funds:
+            self._funds[account] = await rows(self._connection, _FUNDS, (account,))
+        moved = self._moves.get(account, (0,))[0]
+        return all(unlimited or available + moved + change >= 0 for unlimited, available in self._funds[account])
 
     async def _asked(self, statement: str, values: tuple[Value, ...]) -> list[Row]:
         """Ask; OneByOne where another work of the group is at the same thing, whose writing this one has to see."""

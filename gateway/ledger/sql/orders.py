@@ -70,6 +70,8 @@ def place(new: NewPlacement, epoch: int, now_ms: int) -> Work[Placed]:
         same = yield from requests.twin(new.fingerprint, new.twin, epoch, now_ms)
         if same is not None:
             return Placed(same, None)
+        if new.twin.refuses and (open := (yield from requests.unfinished(new.fingerprint))) is not None:
+            raise LinkBusy(f"order {open} asks for the same, and has not ended")
     if new.one_active:
         yield ALONE, (f"active {new.service} {new.link}",)
         for known_order, status in (yield _ACTIVE, (new.link, new.service)):

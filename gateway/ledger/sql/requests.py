@@ -5,7 +5,7 @@ from typing import Final
 
 from gateway.ledger.records import RequestTaken
 from gateway.ledger.repeated import Recent, Twin
-from gateway.ledger.sql.work import Work
+from gateway.ledger.sql.work import Work, listed
 
 _KEPT_MS: Final = 24 * 3_600_000
 
@@ -19,7 +19,8 @@ FORGET: Final = "DELETE FROM request WHERE order_id = ?"
 _RECENT = """
     SELECT id, account, fingerprint, created_ms, charge FROM orders
     WHERE id > (SELECT MAX(id) FROM orders) - ? ORDER BY id DESC LIMIT ?"""
-_ANSWERED: Final = "INSERT INTO answered (order_id, at_ms) VALUES (?, ?) ON CONFLICT (order_id) DO NOTHING"
+ANSWERED: Final = """
+    INSERT INTO answered (order_id, at_ms) SELECT value, ? FROM json_each(?) WHERE 1 = 1 ON CONFLICT DO NOTHING"""
 _FORGET_ANSWERED = "DELETE FROM answered WHERE at_ms < ?"
 _ANSWERED_MS: Final = 3_600_000
 _TWIN = """
@@ -28,6 +29,9 @@ _TWIN = """
         o.created_ms >= ? AND NOT EXISTS (SELECT 1 FROM answered AS a WHERE a.order_id = o.id)))
       AND NOT EXISTS (SELECT 1 FROM attempt AS t WHERE t.order_id = o.id AND t.epoch = ?)
     ORDER BY o.id DESC LIMIT 1"""
+_UNFINISHED = """
+    SELECT id FROM orders WHERE fingerprint = ? AND status NOT IN ('Completed', 'Partial', 'Canceled', 'Expired')
+    ORDER BY id DESC LIMIT 1"""
 _WIDTH: Final = 170_000  # ids rise by 16 at most: the last 10 000 orders at least
 _MOST: Final = 10_000
 
@@ -57,8 +61,7 @@ def forget(order: int) -> Work[None]:
 
 def answered(orders: Sequence[int], now_ms: int) -> Work[None]:
     """The answers that named these orders were heard."""
-    for order in orders:
-        yield _ANSWERED, (order, now_ms)
+    yield ANSWERED, (now_ms, listed(orders))
     yield _FORGET_ANSWERED, (now_ms - _ANSWERED_MS,)
 
 
@@ -66,6 +69,12 @@ def twin(fingerprint: bytes, meant: Twin, epoch: int, now_ms: int) -> Work[int |
     """The order that another node placed for the same, if it is the one that is meant."""
     any_since_ms = now_ms - meant.any_ms if meant.any_ms else now_ms + _ANSWERED_MS  # none is as young as that
     rows = yield _TWIN, (fingerprint, any_since_ms, now_ms - meant.unheard_ms, epoch)
+    return int(rows[0][0]) if rows else None
+
+
+def unfinished(fingerprint: bytes) -> Work[int | None]:
+    """An order that asked for the same, and has not ended."""
+    rows = yield _UNFINISHED, (fingerprint,)
     return int(rows[0][0]) if rows else None
 
 

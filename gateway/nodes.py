@@ -18,7 +18,7 @@ import structlog
 
 from gateway.ledger.lock import Lock
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Fenced, LedgerError
+from gateway.ledger.records import Fenced, LedgerError, Rewound
 from gateway.ledger.reports import Node
 
 _log = structlog.get_logger()
@@ -71,6 +71,7 @@ class Nodes:
         self._silent: dict[int, _Silence] = {}
         self._led = False
         self._left = False
+        self._rewound = False  # sells nothing any more, until people have looked
         self._returns = True  # the last beat was the first after a while, or the first of all is to come
 
     async def join(self) -> None:
@@ -115,17 +116,25 @@ class Nodes:
 
     async def _beat(self) -> None:
         """Say that this node lives, and see who else does."""
+        if self._rewound:
+            raise Rewound("ledger: it was older than before: panelmux ledger reopen, then start this node anew")
         now = self._clock()
         watches = now < self._lease_until  # else it was this node that did not look
         try:
             seen = await self._ledger.beat()
+        except Rewound:
+            self._lease_until, self._rewound = 0.0, True
+            raise
         except Fenced:
+            if self._left:
+                return
             before, self._lease_until, watches = self._epoch, 0.0, False
             _log.error("node", epoch=before, outcome="taken_for_dead", then="goes on under a new epoch")
             now = self._clock()
             self._epoch = await self._ledger.join(self._name)
             seen = await self._ledger.beat()
-        self._take(seen, now, watches=watches)
+        if not self._left:
+            self._take(seen, now, watches=watches)
 
     async def _aside(self) -> None:
         """End who is dead, which waits for what that one was writing; and what else follows a beat."""
@@ -177,6 +186,8 @@ class Nodes:
 
     def may_send(self) -> str | None:
         """Why nothing may be sent at this moment."""
+        if self._rewound:
+            return "the ledger is older than it was"
         if self._clock() < self._lease_until:
             return None
         return "this node could not tell the others that it lives, and may have been taken for dead"

@@ -7,7 +7,7 @@ import pytest
 
 import gateway.ledger
 from gateway.ledger import copying
-from gateway.ledger.records import Accepted, Fail, LedgerError, Refused
+from gateway.ledger.records import Accepted, Fail, LedgerError, LedgerUnusable, Refused
 from tests.databases import drop, postgres
 from tests.test_ledger.samples import Clock, funded, placement
 
@@ -56,6 +56,23 @@ async def test_a_copy_says_the_same_and_goes_on(tmp_path: Path) -> None:
     await before.close()
     await after.close()
     await asyncio.to_thread(drop, url)
+
+
+async def test_what_was_copied_is_not_sold_from_again_and_may_be_copied_again(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    await filled(path)
+    for _ in range(2):  # the first database was lost, before anything was sold
+        url = await asyncio.to_thread(postgres, tmp_path)
+        await copying.copy(path, url, 1)
+        before, after = gateway.ledger.ledger(f"sqlite:///{path}"), gateway.ledger.ledger(url)
+        await before.open()
+        with pytest.raises(LedgerUnusable, match="it was copied into postgresql:///postgres, and is sold from there"):
+            await before.recover()
+        await before.close()
+        await after.open()
+        assert await after.join("node") > 0
+        await after.close()
+        await asyncio.to_thread(drop, url)
 
 
 async def test_a_ledger_that_is_sold_from_is_not_copied_into(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from gateway.ledger.sql.restoring import Reopened
 from gateway.ledger.sqlite import backup as copies
 from gateway.money import wire
 from gateway.redis_url import shown
-from gateway.settings import beside_ledger, is_postgres, sqlite_path
+from gateway.settings import Settings, beside_ledger, is_postgres, spill_path, sqlite_path
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +83,7 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COPIED_AT_ONCE = 2_000
+_BEATS_S = 2.0  # in which a living node beats
 
 
 @click.group()
@@ -218,6 +219,12 @@ def restore(*, file: Path, yes: bool, dry_run: bool, ledger: str | None, as_json
         output.say("start the gateway, then panelmux order list --unknown")
 
 
+def _spilled(settings: Settings) -> bool:
+    """Whether ids are kept beside the ledger that it does not have."""
+    path = spill_path(settings)
+    return path.exists() and any(path.read_bytes())
+
+
 def _in_a_file(url: str) -> None:
     if is_postgres(url):
         raise Failure("a ledger in PostgreSQL is backed up by its own means: see deploy/README.md", Exit.MISUSE)
@@ -251,6 +258,9 @@ def reopen(*, yes: bool, ledger: str | None, as_json: bool) -> None:
     url = settled(ledger=ledger).ledger
     if not is_postgres(url):
         raise Failure("a ledger in SQLite is restored and reopened at once: panelmux ledger restore", Exit.MISUSE)
+    living = asyncio.run(_beating(url))
+    if living:
+        raise Failure(f"gateways sell from it: {', '.join(living)}; stop them first", Exit.UNREACHABLE)
     output.say("what was open in the backup is laid before people, and a million ids are left out")
     confirmed("ledger reopen", yes=yes)
     again = asyncio.run(_reopened(url))
@@ -259,6 +269,18 @@ def reopen(*, yes: bool, ledger: str | None, as_json: bool) -> None:
         return
     output.facts([("unknown", str(again.unknown)), ("followed", str(again.followed))])
     output.say("start the gateways, then panelmux order list --unknown")
+
+
+async def _beating(url: str) -> tuple[str, ...]:
+    """The nodes that live: whose beats go on."""
+    opened = SQLLedger(Postgres(url), ledgers.now_ms)
+    await opened.open()
+    try:
+        before = {node.epoch: node.beat for node in await opened.nodes()}
+        await asyncio.sleep(_BEATS_S)
+        return tuple(node.name for node in await opened.nodes() if node.beat != before.get(node.epoch, node.beat))
+    finally:
+        await opened.close()
 
 
 async def _reopened(url: str) -> Reopened:
@@ -288,11 +310,15 @@ def copy(*, to: str, yes: bool, ledger: str | None, as_json: bool) -> None:
     is best in PGPASSWORD or ~/.pgpass, where nobody sees it. Ends with 5 if the copy is wrong.
     """
     settings = settled(ledger=ledger)
+    if is_postgres(settings.ledger):
+        raise Failure("PANELMUX_LEDGER names the copy already; --ledger sqlite:///… names what is copied", Exit.MISUSE)
     source = sqlite_path(settings.ledger).resolve()
     if not is_postgres(to):
         raise Failure(f"{shown(to)}: not postgresql://USER@HOST/DATABASE", Exit.MISUSE)
     if not source.is_file():
         raise Failure(f"{source}: no such file; PANELMUX_LEDGER names what is copied", Exit.UNREACHABLE)
+    if _spilled(settings):
+        raise Failure("ids are kept beside this ledger: start the gateway once, and stop it", Exit.FAILED)
     lock = Lock(settings.ledger)
     lock.take()
     try:

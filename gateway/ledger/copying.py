@@ -1,6 +1,7 @@
 """A ledger in SQLite, copied into an empty one in PostgreSQL: all of it or nothing, and held against the first.
 
-Who calls holds the lock of the one that is copied, so that nothing is written there meanwhile.
+Who calls holds the lock of the one that is copied, so that nothing is written there meanwhile. It is marked as moved
+before the copy is there: no gateway sells from it again.
 """
 
 import contextlib
@@ -15,8 +16,10 @@ from gateway.ledger.postgres import schema as there
 from gateway.ledger.postgres.connection import connect as reach
 from gateway.ledger.postgres.connection import told
 from gateway.ledger.records import LedgerError
+from gateway.ledger.sql import nodes
 from gateway.ledger.sqlite import schema as here
 from gateway.ledger.sqlite.connection import connect as read
+from gateway.redis_url import shown
 
 _ROWS: Final = 2_000
 """Rows that are sent at once."""
@@ -27,7 +30,9 @@ _COLUMNS: Final = """
     SELECT table_name::TEXT, column_name::TEXT, is_identity = 'YES' FROM information_schema.columns
     WHERE table_schema = current_schema()"""
 _RANGES: Final = "SELECT ledger_ranges($1)"
-_NOT_EMPTY: Final = "SELECT (SELECT COUNT(*) FROM account) + (SELECT COUNT(*) FROM key)"
+_NOT_EMPTY: Final = "SELECT (SELECT COUNT(*) FROM account) + (SELECT COUNT(*) FROM meta) + (SELECT COUNT(*) FROM node)"
+_MOVED: Final = """
+    INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
 _RISE: Final = "SELECT setval(pg_get_serial_sequence($1, 'id'), (SELECT COALESCE(MAX(id), 0) + 1 FROM {}), false)"
 _RISE_TO: Final = "SELECT setval($1::TEXT::regclass, $2)"
 _SUMS: Final = (
@@ -74,7 +79,10 @@ async def copy(source: Path, url: str, now_ms: int, watch: Watch = lambda _left,
             async with connection.transaction():
                 await connection.execute("SET LOCAL statement_timeout = 0")
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-                return await _copied(db, connection, watch)
+                copied = await _copied(db, connection, watch)
+                db.execute("ROLLBACK")
+                db.execute(_MOVED, (nodes.MOVED, shown(url)))  # before there are two that could be sold from
+            return copied
         except LedgerError:
             raise
         except Exception as error:
@@ -86,14 +94,14 @@ async def copy(source: Path, url: str, now_ms: int, watch: Watch = lambda _left,
 async def _copied(db: sqlite3.Connection, connection: Any, watch: Watch) -> Copied:
     [(known,)] = await connection.fetch(_NOT_EMPTY)
     if known:
-        raise NotEmpty("the ledger to copy into is not empty: it has accounts, or keys")
+        raise NotEmpty("the ledger to copy into is not empty: take a fresh database, on which no gateway was started")
     columns: dict[str, dict[str, bool]] = {}
     for table, column, is_identity in await connection.fetch(_COLUMNS):
         columns.setdefault(table, {})[column] = is_identity
     [(highest,)] = db.execute("SELECT COALESCE(MAX(id), 0) FROM orders").fetchall()
     await connection.fetch(_RANGES, highest + 16_777_216)
     tables = [name for (name,) in db.execute(_TABLES) if name not in _NOT_COPIED]
-    sizes = {name: db.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0] for name in tables}  # noqa: S608 - ours
+    sizes = {name: db.execute(f'SELECT COUNT(*) FROM "{name}"{_only(name)}').fetchone()[0] for name in tables}  # noqa: S608 - ours
     total, done = sum(sizes.values()), 0
     for table in tables:
         names = [column for _, column, *_ in db.execute(f'PRAGMA table_info("{table}")')]
@@ -113,9 +121,14 @@ async def _copied(db: sqlite3.Connection, connection: Any, watch: Watch) -> Copi
 
 def _pages(db: sqlite3.Connection, table: str, names: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
     listed = ", ".join(f'"{name}"' for name in names)
-    cursor = db.execute(f'SELECT {listed} FROM "{table}"')  # noqa: S608 - names of our own tables
+    cursor = db.execute(f'SELECT {listed} FROM "{table}"{_only(table)}')  # noqa: S608 - names of our own tables
     while rows := cursor.fetchmany(_ROWS):
         yield rows
+
+
+def _only(table: str) -> str:
+    """What of a table is copied: all of it, but for the mark of an earlier copy that did not come to an end."""
+    return f" WHERE name <> '{nodes.MOVED}'" if table == "meta" else ""
 
 
 async def _rise(db: sqlite3.Connection, connection: Any) -> None:

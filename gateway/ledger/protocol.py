@@ -165,6 +165,7 @@ class Ledger(Memory, Protocol):
 
         Raises:
             Fenced: this one was.
+            Rewound: the ledger is older than it was.
         """
         ...
 

@@ -54,6 +54,10 @@ class RemoteIdTaken(LedgerError):
     """Another attempt already holds this panel's id: one of the two answers is wrong."""
 
 
+class Rewound(LedgerError):
+    """The ledger is older than it was: what was answered since is not in it."""
+
+
 class Fenced(LedgerError):
     """Another process sells from this ledger now: this one may send nothing more."""
 

@@ -213,7 +213,7 @@ async def test_beats_wait_for_no_order_and_no_order_for_strays(kept: Ledger, raw
         waiting = [asyncio.ensure_future(kept.place(placement(account, link=str(number)))) for number in range(30)]
 
         async def all_wait() -> bool:
-            return bool(await raw.fetchval("SELECT COUNT(*) >= 8 FROM pg_locks WHERE NOT granted"))
+            return bool(await raw.fetchval("SELECT COUNT(*) >= 1 FROM pg_locks WHERE NOT granted"))
 
         await until(all_wait)
         assert [node.epoch for node in await kept.beat()] == [epoch]

@@ -12,7 +12,7 @@ from gateway.ledger.postgres import groups, schema, transactions
 from gateway.ledger.postgres.connection import connect, crossed, ended, passing, told
 from gateway.ledger.postgres.transactions import MORE, UNTOLD, Undecided
 from gateway.ledger.records import LedgerBusy, NewPlacement
-from gateway.ledger.sql import audit, nodes, orders
+from gateway.ledger.sql import audit, nodes, orders, tracking
 from gateway.ledger.sql.work import P, T, Work
 
 _log = structlog.get_logger()
@@ -86,7 +86,8 @@ def _is_hot(work: object, given: tuple[Any, ...]) -> bool:
     if work is orders.place:
         new: NewPlacement = given[0]
         return new.budget_day is None and new.budget_month is None
-    return work is orders.settle
+    is_pulse = work is tracking.postpone and not given[0]  # it tells how long orders wait
+    return work is orders.settle or is_pulse
 
 
 class _Writer:

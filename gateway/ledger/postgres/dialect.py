@@ -83,6 +83,9 @@ PUT_OFF: Final = frozenset(
 )
 """Statements without an answer, which of several works in one transaction are written at its end, each kind at once."""
 
+AFTER_MOVES: Final = (spending.FORGET, spending.BACK)
+"""Of these, what changes rows that belong to an account: whoever writes them has the account's row."""
+
 APART: Final = frozenset({ALONE, ids.NEXT, lives.LAST, nodes.MINE, spending.PLACED})
 """Questions whose answer does not depend on anything that is put off."""
 

@@ -3,16 +3,17 @@
 Each work is driven to its end. What it writes, and no work reads, is put off, and then written for all of them at once;
 an account's row is changed last but for the commit, once, by all that they move, and accounts in the order of their
 ids: no two groups wait for each other. If anything of it fails, all of it is taken back, and each work is done by
-itself (`transactions.write`), where a failure is its own.
+itself (`transactions.write`), where a failure is its own. What an account spends in a day is written after its row, as
+by a work alone.
 """
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from gateway.ledger.postgres.connection import passing, rows
-from gateway.ledger.postgres.dialect import APART, PUT_OFF, TELLING, spoken
+from gateway.ledger.postgres.dialect import AFTER_MOVES, APART, PUT_OFF, TELLING, spoken
 from gateway.ledger.postgres.transactions import COMMIT_S, WORK_S, Trace, Undecided, rolled_back, within
 from gateway.ledger.records import LedgerError
 from gateway.ledger.sql import books, lives, nodes
@@ -142,12 +143,17 @@ class _Group:
 
     async def written(self) -> None:
         """Write what was put off."""
-        for statement, many in self._later.items():
-            if len(many) == 1:
-                await self._connection.fetch(spoken(statement), *many[0])
-            else:
-                await self._connection.executemany(spoken(statement), many)
+        last = {str(name): self._later.pop(name) for name in AFTER_MOVES if name in self._later}
+        await self._write(self._later)
         for account in sorted(self._moves):
             changes = self._moves[account]
             if not await rows(self._connection, spoken(books.MOVE), (*changes, account, changes[0])):
                 raise OneByOne
+        await self._write(last)
+
+    async def _write(self, put_off: Mapping[str, Sequence[tuple[Value, ...]]]) -> None:
+        for statement, many in put_off.items():
+            if len(many) == 1:
+                await self._connection.fetch(spoken(statement), *many[0])
+            else:
+                await self._connection.executemany(spoken(statement), many)

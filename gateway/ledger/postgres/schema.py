@@ -11,6 +11,8 @@ from gateway.ledger.records import LedgerUnusable
 from gateway.ledger.sql import migrations as files
 from gateway.ledger.sql.migrations import Migration
 
+_PATIENT: Final = """
+    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0"""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(7226, 1)"
 _TABLES: Final = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY tablename"
 _CREATE: Final = """
@@ -31,6 +33,7 @@ async def migrate(connection: Any, known: Sequence[Migration], now_ms: int) -> N
         LedgerUnusable: no ledger of ours, a newer one, or an altered one; nothing was changed.
     """
     async with connection.transaction():
+        await connection.execute(_PATIENT)
         await connection.execute(_LOCK)
         tables = {name for (name,) in await connection.fetch(_TABLES)}
         if tables and "schema" not in tables:

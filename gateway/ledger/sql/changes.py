@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gateway.ledger.reports import RowChange
-from gateway.ledger.sql.work import Row, Work
+from gateway.ledger.sql.work import ALONE, Row, Work
 
 _KEPT_MS: Final = 90 * 86_400_000
 _VERSION = "SELECT COALESCE(MAX(version), 0) FROM row_change WHERE panel = ?"
@@ -22,6 +22,7 @@ _FORGET = "DELETE FROM approved WHERE panel = ?"
 
 def keep(panel: str, changes: Sequence[tuple[str, str | None, str | None]], now_ms: int) -> Work[int]:
     """The rows of a list that changed at once, as one version; gives its number."""
+    yield ALONE, (f"changes {panel}",)
     version = (yield from latest(panel)) + 1
     for remote_service, was, now in changes:
         yield _KEEP, (panel, version, remote_service, was, now, now_ms)

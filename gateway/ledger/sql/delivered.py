@@ -9,6 +9,7 @@ from gateway.routing.delivered import Delivered, End
 
 _FIELDS: Final = "panel, remote_service, orders, paid, got, short, refills, seconds, start_s, canceled, at_ms"
 _OF_ROUTE = f"SELECT {_FIELDS} FROM delivered WHERE panel = ? AND remote_service = ?" + LOCKED  # noqa: S608 - constants
+_BEGIN = "INSERT INTO delivered (panel, remote_service, at_ms) VALUES (?, ?, 0) ON CONFLICT DO NOTHING"
 _SINCE = f"SELECT {_FIELDS} FROM delivered WHERE at_ms >= ? ORDER BY at_ms"  # noqa: S608 - constants
 _KEEP = f"""
     INSERT INTO delivered ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -44,6 +45,8 @@ def since(at_ms: int) -> Work[Sequence[Delivered]]:
 
 
 def _of_route(panel: str, remote_service: str) -> Work[Delivered]:
+    """What is known of a route, its row held until it is written anew; the first of its orders has one as well."""
+    yield _BEGIN, (panel, remote_service)
     rows = yield _OF_ROUTE, (panel, remote_service)
     return _read(rows[0]) if rows else Delivered(panel=panel, remote_service=remote_service)
 

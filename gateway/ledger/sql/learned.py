@@ -40,7 +40,7 @@ _READ = """
     INSERT INTO reading (panel, at_ms, balance, taken, unit, agreed, orders, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _PRUNE = """
     DELETE FROM reading WHERE panel = ? AND id < (
-        SELECT MIN(id) FROM (SELECT id FROM reading WHERE panel = ? ORDER BY id DESC LIMIT 200)
+        SELECT MIN(id) FROM (SELECT id FROM reading WHERE panel = ? ORDER BY id DESC LIMIT 200) AS kept
     ) AND id <> (SELECT COALESCE(MAX(id), 0) FROM reading WHERE panel = ? AND agreed = 1)"""
 _READING: Final = "SELECT panel, at_ms, balance, taken, unit, agreed, orders, why FROM reading WHERE panel = ? "
 _ANCHOR = _READING + "AND agreed = 1 ORDER BY id DESC LIMIT 1"

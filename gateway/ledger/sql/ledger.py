@@ -160,11 +160,16 @@ class SQLLedger(SQLMemory):
         return recovery
 
     async def join(self, name: str) -> int:
-        self._epoch = await self._database.write(nodes.join, name, self._now_ms())
+        self._epoch, self._beats = await self._database.write(nodes.join, name, self._now_ms()), 0
         return self._epoch
 
     async def beat(self) -> Sequence[Node]:
-        return await self._database.write(nodes.beat, self._epoch, self._now_ms() - ENDED_MS)
+        seen = await self._database.write(nodes.beat, self._epoch, self._beats, self._now_ms() - ENDED_MS)
+        self._beats = next((node.beat for node in seen if node.epoch == self._epoch), self._beats)
+        return seen
+
+    async def nodes(self) -> Sequence[Node]:
+        return await self._database.read(nodes.seen, self._now_ms() - ENDED_MS)
 
     async def take_over(self, epoch: int) -> int | None:
         return await self._database.write(orders.take_over, epoch, self._now_ms())

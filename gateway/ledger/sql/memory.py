@@ -18,6 +18,7 @@ class SQLMemory:
         self._database = database
         self._now_ms = now_ms
         self._epoch = 0
+        self._beats = 0  # of this epoch, that the ledger has answered
 
     # What is known of panels, and evidence.
 

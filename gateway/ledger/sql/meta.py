@@ -14,5 +14,11 @@ def number(name: str) -> Work[int]:
     return int(rows[0][0]) if rows else 0
 
 
+def text(name: str) -> Work[str]:
+    """Words of the ledger's own; empty where they were never written."""
+    rows = yield _GET, (name,)
+    return str(rows[0][0]) if rows else ""
+
+
 def put(name: str, value: int) -> Work[None]:
     yield _SET, (name, str(value))

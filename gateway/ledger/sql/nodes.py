@@ -8,10 +8,13 @@ and who sees no beat for a while ends its epoch.
 from collections.abc import Sequence
 from typing import Final
 
-from gateway.ledger.records import Fenced, WrongState
+from gateway.ledger.records import Fenced, LedgerUnusable, Rewound, WrongState
 from gateway.ledger.reports import Node
 from gateway.ledger.sql import meta
 from gateway.ledger.sql.work import ALONE, Work
+
+MOVED: Final = "moved_to"
+"""Where a ledger was copied to: it is not sold from any more."""
 
 MINE: Final = "SELECT ended_ms FROM node WHERE epoch = ?"
 """Whether the epoch has ended; it does not end before the transaction does that asked."""
@@ -25,6 +28,10 @@ _FORGET = "DELETE FROM node WHERE ended_ms < ? AND epoch < ?"
 _KEPT_MS: Final = 7 * 86_400_000
 _LIVING = "SELECT epoch FROM node WHERE ended_ms IS NULL ORDER BY epoch"
 _BEAT = "UPDATE node SET beat = beat + 1 WHERE epoch = ? AND ended_ms IS NULL RETURNING beat"
+_KNOWN: Final = "SELECT epoch FROM node WHERE epoch = ?"
+_REWOUND: Final = (
+    "ledger: it is older than it was: a backup, or a standby that lagged; panelmux ledger reopen, then start"
+)
 _SEEN = """
     SELECT epoch, name, beat, started_ms, ended_ms FROM node WHERE ended_ms IS NULL
     UNION ALL SELECT epoch, name, beat, started_ms, ended_ms FROM node WHERE ended_ms >= ? AND clean = 0
@@ -44,6 +51,9 @@ def last() -> Work[int]:
 def join(name: str, now_ms: int) -> Work[int]:
     """A new epoch."""
     yield ALONE, ("node",)
+    moved = yield from meta.text(MOVED)
+    if moved:
+        raise LedgerUnusable(f"ledger: it was copied into {moved}, and is sold from there; PANELMUX_LEDGER names that")
     epoch = (yield from last()) + 1
     yield _FORGET, (now_ms - _KEPT_MS, epoch - 1)
     yield _JOIN, (epoch, name, now_ms)
@@ -71,10 +81,25 @@ def reserve(epoch: int, now_ms: int) -> Work[None]:
     yield _RESERVE, (epoch, now_ms, now_ms)
 
 
-def beat(epoch: int, since_ms: int) -> Work[Sequence[Node]]:
-    """Say that this node lives; gives all that do, and those ended by others since then. Fenced if it is among them."""
-    if not (yield _BEAT, (epoch,)):
+def beat(epoch: int, known: int, since_ms: int) -> Work[Sequence[Node]]:
+    """Say that this node lives; gives all that do, and those ended by others since then. It made `known` beats before.
+
+    Raises:
+        Fenced: it is among those.
+        Rewound: the ledger does not know what it knew.
+    """
+    beaten = yield _BEAT, (epoch,)
+    if not beaten and not (yield _KNOWN, (epoch,)):
+        raise Rewound(_REWOUND)
+    if not beaten:
         raise _fenced(epoch)
+    if beaten[0][0] <= known:
+        raise Rewound(_REWOUND)
+    return (yield from seen(since_ms))
+
+
+def seen(since_ms: int) -> Work[Sequence[Node]]:
+    """The nodes that live, and those ended by others since then."""
     rows = yield _SEEN, (since_ms,)
     return tuple(
         Node(epoch=epoch, name=name, beat=beat, started_ms=started_ms, ended_ms=ended_ms)

@@ -36,12 +36,13 @@ _TELL = """
     INSERT INTO event (order_id, attempt, at_ms, what, evidence)
     SELECT a.order_id, a.id, ?, 'restored', '{}' FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
     WHERE a.state IN ('unknown', 'untracked')
-       OR (a.state = 'accepted' AND a.passed_on = 0 AND o.status NOT IN ('Completed', 'Partial', 'Canceled'))
+       OR (a.state = 'accepted' AND a.passed_on = 0 AND o.status NOT IN ('Completed', 'Partial', 'Canceled', 'Expired'))
     ORDER BY a.id"""
 _OPEN = "SELECT COUNT(*) FROM attempt WHERE state = 'unknown'"
 _FOLLOWED = """
     SELECT COUNT(*) FROM attempt AS a JOIN orders AS o ON o.id = a.order_id
-    WHERE a.state = 'accepted' AND a.passed_on = 0 AND o.status NOT IN ('Completed', 'Partial', 'Canceled')"""
+    WHERE a.state = 'accepted' AND a.passed_on = 0
+      AND o.status NOT IN ('Completed', 'Partial', 'Canceled', 'Expired')"""
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +81,8 @@ def reopen(replaced: Given | None, now_ms: int) -> Work[Reopened]:
             raise LedgerError(f"{name}: no ids are left above {value} for what a restored ledger gives")
         yield RAISE, (above, name)
     yield RAISE_ATTEMPT, (max(mine.attempt, 0 if replaced is None else replaced.attempt) + JUMP,)
-    if replaced is not None:
-        yield from nodes.reserve(max(mine.epoch, replaced.epoch), now_ms)
+    epoch = mine.epoch + JUMP if replaced is None else max(mine.epoch, replaced.epoch)
+    yield from nodes.reserve(epoch, now_ms)
     yield from orders.recover("restore", now_ms)
     for panel in (yield from learned.everywhere()):
         yield from learned.fold(panel.panel)

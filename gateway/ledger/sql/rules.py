@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.ledger.reports import RulesFile
-from gateway.ledger.sql.work import Work
+from gateway.ledger.sql.work import ALONE, Work
 
 _KEPT: Final = 200  # files that are kept
 _LAST = "SELECT version, why FROM rules_file ORDER BY id DESC LIMIT 1"
@@ -14,6 +14,7 @@ _FILES = "SELECT id, version, text, why, at_ms FROM rules_file ORDER BY id DESC 
 
 
 def keep(version: str, text: str, why: str, now_ms: int) -> Work[None]:
+    yield ALONE, ("rules",)
     if (yield _LAST, ()) != [(version, why)]:
         yield _KEEP, (version, text, why, now_ms)
         yield _PRUNE, (_KEPT,)

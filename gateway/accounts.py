@@ -18,7 +18,7 @@ from typing import Final
 
 from gateway.errors import Busy, WrongKey
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Account, Key, LedgerBusy
+from gateway.ledger.records import Account, Key, LedgerBusy, WrongState
 from gateway.settings import SettingError, Settings, beside_ledger
 
 PREFIX: Final = "pm_"
@@ -72,7 +72,11 @@ class Accounts:
 
     async def bind(self) -> None:
         """Make sure that the ledger's keys were made with this pepper; WrongState where they were not."""
-        await self._ledger.bind_pepper(hmac.digest(self._pepper, b"panelmux", hashlib.sha256).hex())
+        try:
+            await self._ledger.bind_pepper(hmac.digest(self._pepper, b"panelmux", hashlib.sha256).hex())
+        except WrongState as wrong:
+            hint = "the one of a file beside a SQLite ledger is given as PANELMUX_PEPPER=hex:CONTENT"
+            raise WrongState(f"{wrong}; {hint}") from wrong
 
     async def create(self, name: str, *, unlimited: bool, balance: Decimal, note: str) -> tuple[str, Account]:
         """Make an account and its first key, both or neither; the key's text is given here, once, and kept nowhere."""

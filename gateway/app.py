@@ -35,6 +35,7 @@ _log = structlog.get_logger()
 
 _COUNTED: Final = 10_000  # unknown attempts that are counted; nobody has more
 _STRAYS_S: Final = 30.0
+_READ_S: Final = 1.0  # how long a reader of /metrics waits for the ledger
 _READY_S: Final = 2.0  # a ledger that cannot be written for so long is not ready
 
 
@@ -273,8 +274,9 @@ class Gateway:
         if not near or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
             return Response(status_code=404)
         self.door.count()
-        with contextlib.suppress(LedgerError):
-            unknown = await self.ledger.unknown_attempts(limit=_COUNTED)
+        with contextlib.suppress(LedgerError, TimeoutError):
+            async with asyncio.timeout(_READ_S):
+                unknown = await self.ledger.unknown_attempts(limit=_COUNTED)
             oldest_ms = min((one.created_ms for one in unknown), default=ledger.now_ms())
             self.metrics.unknown(
                 len(unknown),

@@ -37,10 +37,10 @@ class Metrics:
             "panelmux_edge_behind_seconds", "How late the event loop and the ledger are", registry=self._registry
         )
         self.leads = Gauge("panelmux_leads", "1 = this node does what one does for all", registry=self._registry)
-        self.nodes = Gauge(
-            "panelmux_nodes", "Nodes that sell from the ledger, as this one sees it", registry=self._registry
+        self.nodes = Gauge("panelmux_nodes", "Nodes that sell, as this one sees it", registry=self._registry)
+        self.busy = Counter(
+            "panelmux_ledger_busy", "Beats and orders that the ledger did not take", registry=self._registry
         )
-        self.busy = Counter("panelmux_ledger_busy", "Beats that the ledger did not take", registry=self._registry)
         self._unknown = Gauge(
             "panelmux_unknown_attempts", "Attempts whose outcome is not known", registry=self._registry
         )

@@ -157,11 +157,11 @@ def sqlite_path(url: str) -> Path:
     """The file that sqlite:///relative.db or sqlite:////absolute.db names.
 
     Raises:
-        ValueError: it names none.
+        ValueError: it names none; the text shows no password.
     """
     path = url.removeprefix(_SQLITE)
     if path in {url, "", ":memory:"}:
-        raise ValueError(f'"{url}" is not sqlite:///PATH')
+        raise ValueError(f'"{shown(url)}" is not sqlite:///PATH')
     return Path(path)
 
 

@@ -55,6 +55,27 @@ async def test_an_open_unknown_is_counted(tmp_path: Path) -> None:
         assert "panelmux_unknown_oldest_seconds" in text
 
 
+async def test_what_it_counted_is_told_while_the_ledger_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(*_given: object, **_named: object) -> None:
+        await asyncio.sleep(60)
+
+    async def lost(*_given: object, **_named: object) -> None:
+        raise LedgerBusy("ledger: gone")
+
+    async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
+        await shop.gateway.catalog.until_ready()
+        monkeypatch.setattr(shop.gateway.ledger, "unknown_attempts", silent)
+        monkeypatch.setattr(shop.gateway.ledger, "place", lost)
+        await shop.call("add", service=1, link=wares.LINK, quantity=20)
+        async with asyncio.timeout(5):
+            status, text = await page(shop, "/metrics")
+        assert status == 200
+        assert "panelmux_ledger_busy_total 1.0" in text
+        monkeypatch.undo()
+
+
 async def test_it_is_not_ready_before_its_first_catalogue_and_refuses_orders_for_later(tmp_path: Path) -> None:
     box = sandbox(faults="services:delay_before=600")
     async with box.serve() as url, selling(rules(url), tmp_path) as shop:

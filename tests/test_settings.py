@@ -29,6 +29,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("PANELMUX_SYNC_WAIT_S", "six", 'PANELMUX_SYNC_WAIT_S: "six" is not a number'),
         ("PANELMUX_PORT", "70000", "PANELMUX_PORT: 70000 is not a port"),
         ("PANELMUX_LEDGER", "mysql://db", 'PANELMUX_LEDGER: "mysql://db" is not sqlite:///PATH'),
+        ("PANELMUX_LEDGER", "mysql://u:pass@h/db", 'PANELMUX_LEDGER: "mysql://h/db" is not sqlite:///PATH'),
         ("PANELMUX_LEDGER", "sqlite:///", 'PANELMUX_LEDGER: "sqlite:///" is not sqlite:///PATH'),
         ("PANELMUX_REDIS", "htp://u:pass@h", 'PANELMUX_REDIS: "htp://h" is not redis://'),
         ("PANELMUX_WORKERS", "2", "PANELMUX_WORKERS: 2"),

@@ -103,6 +103,7 @@ class Placing:
     ) -> None:
         self._ledger = ledger
         self._catalog = catalog
+        self._metrics = metrics
         self._lessons = Lessons(ledger, catalog, metrics)
         self._spill = spill
         self._send_s = send_s
@@ -240,6 +241,7 @@ class Placing:
         except records.RequestTaken:
             purchase.placed.set_exception(RequestIdTaken())
         except Exception as broken:  # noqa: BLE001 - whatever it was, nothing is sent without a written intent
+            self._metrics.busy.inc()
             _log.error("place", outcome="not_written", why=repr(broken))
             purchase.placed.set_exception(Busy())
         except BaseException:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.cli.failure import Exit
+from tests.servers import Valkey
 from tests.test_cli.shell import Shell, Site
 
 
@@ -56,6 +57,16 @@ def test_what_is_found_is_told_once(selling: Shell) -> None:
     assert [line for line in findings if line.startswith("service 101")] == [
         "service 101: alpha/101: the id 101 is a service's of the rules"
     ]
+
+
+def test_whether_redis_answers_is_told_where_there_is_one(selling: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "redis  " not in selling.run("check").stdout
+    with Valkey() as valkey:
+        monkeypatch.setenv("PANELMUX_REDIS", valkey.url)
+        assert f"redis     {valkey.url}: answers" in selling.run("check").stdout
+        assert "redis  " not in selling.run("check", "--offline").stdout
+    monkeypatch.setenv("PANELMUX_REDIS", "redis://:secret@127.0.0.1:1/0")
+    assert "redis     redis://127.0.0.1:1/0: no answer" in selling.run("check").stdout
 
 
 @pytest.mark.parametrize("ledger_is_there", [False, True])

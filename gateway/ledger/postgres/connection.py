@@ -6,6 +6,7 @@ from typing import Any, Final
 import asyncpg
 
 from gateway.ledger.records import LedgerBusy, LedgerError, LedgerUnusable
+from gateway.redis_url import shown
 
 CONNECT_S: Final = 3.0
 STATEMENT_S: Final = 30.0
@@ -37,6 +38,7 @@ _PASSING: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.PostgresIOError,
     asyncpg.QueryCanceledError,
@@ -65,7 +67,7 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
 
     Raises:
         LedgerUnusable: the URL, the name, the password or the database is wrong.
-        Other errors: see `passing`.
+        ConnectionError: the server cannot be reached, or takes nobody now; the text names it, without a password.
     """
     try:
         return await asyncpg.connect(
@@ -80,6 +82,8 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
     except ValueError:  # whose words may hold a piece of the password
         text = "it is not postgresql://USER@HOST/DATABASE; a password has %2F for /, %23 for #, %40 for @"
         raise LedgerUnusable(f"PANELMUX_LEDGER: {text}") from None
+    except _PASSING as away:
+        raise ConnectionError(f"{shown(url)}: {away or 'no answer'}") from away
 
 
 def crossed(error: BaseException) -> bool:

@@ -1,12 +1,13 @@
 """Several processes that sell on one listening socket: started, watched, started anew, and stopped together."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -23,6 +24,9 @@ PARENT: Final = "_PARENT_FD"
 
 _FIRST_PAUSE_S: Final = 0.5
 _PAUSE_S: Final = 15.0
+_ALONE_S: Final = 5.0  # the longest pause while no worker sells
+_STARTED_S: Final = 10.0  # who lived so long could start
+_TRIES: Final = 3  # of each worker, before it is said that none can start
 _WELL_S: Final = 60.0  # who lived so long is started anew at once
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -31,22 +35,34 @@ class Workers:
     """`count` processes of this program with the same words, each under a node's name of its own."""
 
     def __init__(
-        self, count: int, node: str, listening: socket.socket, environ: Mapping[str, str] = os.environ
+        self,
+        count: int,
+        node: str,
+        listening: socket.socket,
+        environ: Mapping[str, str] = os.environ,
+        *,
+        program: Sequence[str] = (),
     ) -> None:
         self._count = count
         self._node = node
         self._listening = listening
         self._environ = environ
+        self._program = program or (sys.executable, "-m", "gateway", *sys.argv[1:])
         self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._began: dict[int, float] = {}  # of those that run
+        self._failed = dict.fromkeys(range(1, count + 1), 0)  # how often each ended with an exit code
+        self._started = False  # some worker could start
         self._stopping = asyncio.Event()
         self._alive = os.pipe()
         self._code = 0
 
     async def run(self) -> int:
-        """Until SIGINT or SIGTERM; gives the exit code, 0 where all ended well."""
+        """Until SIGINT or SIGTERM, or until it is plain that no worker can start; gives the exit code, 0 where all ended
+        well.
+        """
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self._stop, number)
+            loop.add_signal_handler(number, self._stop)
         loop.add_signal_handler(signal.SIGHUP, self._pass_on, signal.SIGHUP)
         await asyncio.gather(*(self._keep(number) for number in range(1, self._count + 1)))
         return self._code
@@ -55,15 +71,26 @@ class Workers:
         """One worker, started anew whenever it ended."""
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
-            began = time.monotonic()
+            began = self._began[number] = time.monotonic()
             process = self._running[number] = await self._start(number)
-            code = await process.wait()
-            del self._running[number]
             if self._stopping.is_set():
-                self._code = self._code or max(code, 0)
+                process.terminate()
+            code = await process.wait()
+            del self._running[number], self._began[number]
+            lived_s = time.monotonic() - began
+            if self._stopping.is_set():
+                self._code = self._code or _told(code)
                 return
-            if time.monotonic() - began >= _WELL_S:
+            self._count_end(number, code, lived_s)
+            if self._hopeless():
+                _log.error("worker", number=number, pid=process.pid, code=code, outcome="cannot_start")
+                self._code = code
+                self._stop()
+                return
+            if lived_s >= _WELL_S:
                 pause_s = _FIRST_PAUSE_S
+            if not self._sells():
+                pause_s = min(pause_s, _ALONE_S)
             _log.error("worker", number=number, pid=process.pid, code=code, outcome="ended", again_in_s=pause_s)
             try:
                 async with asyncio.timeout(pause_s):
@@ -76,22 +103,41 @@ class Workers:
         own = {PREFIX + "WORKERS": "1", PREFIX + "NODE": f"{self._node}/{number}"}
         own |= {PREFIX + FD: str(fd), PREFIX + PARENT: str(alive)}
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway",
-            *sys.argv[1:],
+            *self._program,
             env={**self._environ, **own},
             pass_fds=(fd, alive),
             start_new_session=True,  # a Ctrl-C reaches them through us alone, once
         )
 
-    def _stop(self, number: int) -> None:
+    def _count_end(self, number: int, code: int, lived_s: float) -> None:
+        self._started = self._started or lived_s >= _STARTED_S
+        if code > 0:
+            self._failed[number] += 1
+
+    def _hopeless(self) -> bool:
+        """No worker ever lived for long, and each ended by itself often enough."""
+        return not (self._started or self._sells()) and min(self._failed.values()) >= _TRIES
+
+    def _sells(self) -> bool:
+        return any(time.monotonic() - began >= _STARTED_S for began in self._began.values())
+
+    def _stop(self) -> None:
+        """New calls are refused at once: our copy of the socket goes now, a worker's when it drains."""
         self._stopping.set()
-        self._pass_on(number)
+        self._listening.close()
+        self._pass_on(signal.SIGTERM)  # a Ctrl-C is the same to a worker, but not while it starts
 
     def _pass_on(self, number: int) -> None:
         for process in self._running.values():
-            process.send_signal(number)
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+
+def _told(code: int) -> int:
+    """The exit code that a worker's end at a stop is worth. One that our signal killed had not begun to sell."""
+    if code == -signal.SIGTERM:
+        return 0
+    return code if code >= 0 else 128 - code
 
 
 def given(environ: Mapping[str, str] = os.environ) -> socket.socket | None:

@@ -1,9 +1,10 @@
 """Ids that the ledger could not take at once: kept in a file beside it, and written into it before anything else.
 
 The file has its whole length from the beginning, so that a full disk has nothing to refuse; each entry is on disk
-before `put` returns. All calls are synchronous, and safe from any thread.
+before `put` returns. While it is open it is locked: it is one process's. All calls are synchronous, and safe from any thread.
 """
 
+import fcntl
 import os
 import threading
 import zlib
@@ -56,13 +57,14 @@ class Spill:
         """Make the file whole, or take it as it is.
 
         Raises:
-            LedgerUnusable: it cannot be made: no room, no right.
+            LedgerUnusable: it cannot be made: no room, no right; or another process has it open.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             file = os.open(self._path, flags, 0o600)
             try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.posix_fallocate(file, 0, SLOTS * SLOT)
                 os.fsync(file)
             except OSError:
@@ -73,6 +75,10 @@ class Spill:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+        except BlockingIOError:
+            raise LedgerUnusable(
+                f"{self._path}: another process has it open; give each a PANELMUX_NODE of its own"
+            ) from None
         except OSError as error:
             raise LedgerUnusable(f"{self._path}: {error.strerror}") from error
         self._file = file

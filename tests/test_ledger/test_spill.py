@@ -12,6 +12,7 @@ import pytest
 from gateway.ledger import spill
 from gateway.ledger.records import Accepted, LedgerUnusable
 from gateway.ledger.spill import SLOT, SLOTS, Spill, Spilled, SpillFull
+from gateway.settings import Settings, spill_path
 
 
 @pytest.fixture
@@ -140,3 +141,30 @@ def test_what_put_gave_back_survives_a_kill(path: Path) -> None:
     assert {(int(line.split()[0]), int(line.split()[1])) for line in told} <= there
     assert all(isinstance(one, Spilled) and one.accepted.remote_id == str(one.attempt) for one in made.left())
     made.close()
+
+
+def test_it_is_one_process_at_a_time_that_has_it_and_the_second_is_told_why(path: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom gateway.ledger.spill import Spill\n"
+        "Spill(Path(sys.argv[1])).open()\n"
+    )
+    second = [sys.executable, "-c", program, str(path)]
+    made = opened(path)
+    made.put(7, Accepted(remote_id="23501"))
+    refused = subprocess.run(second, capture_output=True, text=True, check=False, timeout=20)
+    assert "LedgerUnusable" in refused.stderr
+    assert "PANELMUX_NODE" in refused.stderr
+    with pytest.raises(LedgerUnusable, match="PANELMUX_NODE"):
+        opened(path)
+    assert len(made.left()) == 1
+    made.close()
+    assert subprocess.run(second, check=False, timeout=20).returncode == 0
+
+
+@pytest.mark.parametrize(("node", "same"), [("a", True), ("b", False)])
+def test_two_processes_have_the_same_file_only_by_the_same_name(tmp_path: Path, node: str, same: bool) -> None:
+    first, second = (
+        spill_path(Settings(ledger="postgresql://x/y", pepper="p", state=str(tmp_path), node=name))
+        for name in ("a", node)
+    )
+    assert (first == second) is same

@@ -284,6 +284,7 @@ class Gateway:
                 cost=sum((one.cost for one in unknown), Decimal(0)),
             )
         self.metrics.leads.set(self.nodes.leads())
+        self.metrics.tasks.set(len(asyncio.all_tasks()))
         self.metrics.nodes.set(self.nodes.living)
         self.metrics.shared(is_there=bool(self.shared.epoch), together=self.turns.together, alone=self.turns.alone)
         now = time.monotonic()

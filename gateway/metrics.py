@@ -36,6 +36,7 @@ class Metrics:
         self.behind = Gauge(
             "panelmux_edge_behind_seconds", "How late the event loop and the ledger are", registry=self._registry
         )
+        self.tasks = Gauge("panelmux_tasks", "What is under way in this process", registry=self._registry)
         self.leads = Gauge("panelmux_leads", "1 = this node does what one does for all", registry=self._registry)
         self.nodes = Gauge("panelmux_nodes", "Nodes that sell, as this one sees it", registry=self._registry)
         self.busy = Counter(

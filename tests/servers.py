@@ -354,7 +354,7 @@ class PostgreSQL:
 
 
 def postgres_binaries() -> Path:
-    """The server that the package brings; its own Python layer is not used. TEST_POSTGRES names another one's folder."""
+    """The server that the package brings, not its own Python layer; or the one in the folder TEST_POSTGRES."""
     other = os.environ.get("TEST_POSTGRES")
     if other:
         return Path(other)

@@ -119,6 +119,7 @@ class Topology:
             "PANELMUX_RULES": str(self.rules),
             "PANELMUX_REDIS": self.valkey.url,
             "PANELMUX_LOG": "json",
+            "PANELMUX_NODE": f"gateway-{number}",
             "FORWARDED_ALLOW_IPS": "127.0.0.1",  # whence loopback calls come, the load balancer's too
             **self._overrides,
         }

@@ -27,6 +27,7 @@ _PLACED: Final = 400  # a round
 _TOGETHER: Final = 8
 _PIECE: Final = 500_000
 _FIRST: Final = 100_000
+_RUN: Final = time.time_ns()  # a database that is used again knows the ids of the runs before
 
 _ORDERS: Final = """
     INSERT INTO orders (id, account, service, type, link, fields, quantity, units, charge, status, remains, refill,
@@ -105,7 +106,7 @@ async def placed(ledger: Ledger, account: Any, round: int) -> list[float]:
             began = time.perf_counter()
             done = await ledger.place(placement(account, link=link, fingerprint=link.encode()[-16:].rjust(16)))
             assert done.attempt is not None
-            await ledger.settle(done.attempt, Accepted(remote_id=f"new-{round}-{number}-{turn}"))
+            await ledger.settle(done.attempt, Accepted(remote_id=f"{_RUN}-{round}-{number}-{turn}"))
             took.append(time.perf_counter() - began)
 
     await asyncio.gather(*(shop(number) for number in range(_TOGETHER)))

@@ -14,6 +14,7 @@ import structlog
 
 from gateway.cli import workers
 from gateway.cli.workers import Workers
+from gateway.settings import PREFIX
 from tests.running import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -79,7 +80,7 @@ def go(folder: Path, pid: int) -> None:
 async def test_from_a_signal_on_the_parent_holds_no_copy_of_the_socket(
     tmp_path: Path, listening: socket.socket, running: list["asyncio.Task[int]"]
 ) -> None:
-    closes = f"os.close(int(os.environ['{workers.PREFIX + workers.FD}']))\n"
+    closes = f"os.close(int(os.environ['{PREFIX + workers.FD}']))\n"
     address = listening.getsockname()
     running.append(asyncio.create_task(standing_in(tmp_path, listening, closes + DRAINS).run()))
     drain = await noted(tmp_path, "ready", 2)
@@ -172,7 +173,7 @@ async def test_workers_that_cannot_start_end_their_parent_with_their_code(
 async def test_other_ends_are_no_reason_to_give_up(
     tmp_path: Path, listening: socket.socket, running: list["asyncio.Task[int]"], ends: str
 ) -> None:
-    number = f"number = os.environ['{workers.PREFIX}NODE'].rpartition('/')[2]\nnote('tried')\n"
+    number = f"number = os.environ['{PREFIX}NODE'].rpartition('/')[2]\nnote('tried')\n"
     running.append(asyncio.create_task(standing_in(tmp_path, listening, number + ends).run()))
     await noted(tmp_path, "tried", 12)
     assert not running[0].done()

@@ -20,7 +20,7 @@ from uvicorn.server import ServerState
 
 from gateway import server
 from gateway.rules.model import Publish, Rules
-from gateway.server import MAX_HEAD, Bounded
+from gateway.server import MAX_HEAD, MOST_AHEAD, Bounded
 from providers.sandbox import Sandbox
 from tests import wares
 from tests.running import Selling, panel, selling, until
@@ -29,6 +29,7 @@ pytestmark = pytest.mark.anyio
 
 POST: Final = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc"
 GET: Final = b"GET /?a=1 HTTP/1.1\r\nhost: x\r\n\r\n"
+SLOW: Final = b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n"
 LAST: Final = b"GET /?a=1 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
 QUIET_S: Final = 60.0  # longer than any test here lasts
 
@@ -172,6 +173,45 @@ async def test_pipelined_requests_are_answered_in_order_in_whatever_pieces_they_
     expected = [b"query=%d body=%d" % sizes for sizes in ((0, 3), (3, 0), (0, 3), (0, 3), (3, 0))]
     assert told(await site.sent(stream)) == expected
     assert told(await site.sent(*[stream[at : at + 1] for at in range(len(stream))])) == expected
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many requests a connection had in its line, each time that one more began."""
+    seen: list[int] = []
+    begin = Bounded.on_message_begin
+
+    def began(self: Bounded) -> None:
+        try:
+            begin(self)
+        finally:
+            seen.append(len(self.pipeline))
+
+    monkeypatch.setattr(Bounded, "on_message_begin", began)
+    return seen
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("first", [SLOW, GET])
+async def test_who_sends_requests_by_the_thousand_before_an_answer_is_cut(
+    site: Site, ahead: list[int], first: bytes
+) -> None:
+    assert told(await site.sent(first + GET * 40_000)) == []
+    assert max(ahead) == MOST_AHEAD, "no more of them are kept"
+    assert len(ahead) < 2 * MOST_AHEAD, "nor is what else was received looked at"
+
+
+@pytest.mark.usefixtures("patient")
+async def test_ten_requests_before_the_first_answer_are_all_served(site: Site, ahead: list[int]) -> None:
+    async with site.connection() as (reader, writer):
+        answers = asyncio.create_task(_all(reader, writer, SLOW + GET * 8 + LAST))
+
+        async def are_in_line() -> bool:
+            return len(ahead) == 10
+
+        await until(are_in_line)
+        site.go.set()
+        assert told(await answers) == [b"query=0 body=0"] + [b"query=3 body=0"] * 9
 
 
 # Time

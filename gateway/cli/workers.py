@@ -57,7 +57,7 @@ class Workers:
         self._code = 0
 
     async def run(self) -> int:
-        """Until SIGINT or SIGTERM, or until it is plain that none can start; gives the exit code, 0 if all was well."""
+        """Until SIGINT or SIGTERM, or until no worker could start; gives the exit code, 0 where all ended well."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._stop)

@@ -1,8 +1,8 @@
 """Ids that the ledger could not take at once: kept in a file beside it, and written into it before anything else.
 
 The file has its whole length from the beginning, so that a full disk has nothing to refuse; each entry is on disk
-before `put` returns. While it is open it is locked: it is one process's. All calls are synchronous, and safe from any
-thread.
+before `put` returns. While it is open it is locked: no other process has it. All calls are synchronous, and safe from
+any thread.
 """
 
 import fcntl

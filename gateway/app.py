@@ -113,6 +113,7 @@ class Gateway:
             spill=self._spill,
             send_s=settings.send_s,
             may_send=self.nodes.may_send,
+            epoch=lambda: self.nodes.epoch,
         )
         self.orders = Orders(
             self.ledger,

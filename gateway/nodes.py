@@ -175,6 +175,11 @@ class Nodes:
         return before
 
     @property
+    def epoch(self) -> int:
+        """Of this node, now."""
+        return self._epoch
+
+    @property
     def living(self) -> int:
         """How many nodes live, this one among them."""
         return max(len(self._living), 1)
@@ -197,6 +202,7 @@ class Alone:
     """The one process that sells from a ledger in a file, as long as its lock is held."""
 
     living: Final = 1
+    epoch: Final = 0
 
     def __init__(self, ledger: Ledger, lock: Lock) -> None:
         self._ledger = ledger

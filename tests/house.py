@@ -152,7 +152,8 @@ class House:
 
     async def check(self) -> Counter[AttemptState]:
         """Hold what the panels did against what the ledger says; gives how many attempts are in which state."""
-        opened = ledger(self._ledger)
+        bought = [(box.name, entry) for box in self.boxes for entry in box.journal if entry.action == "add"]
+        opened = ledger(self._ledger)  # read after the panels: what they were sent was written before
         await opened.open()
         try:
             cost = [order for order in await opened.list_orders(limit=10**6) if order.charge]
@@ -170,7 +171,6 @@ class House:
         assert totals.sum == 0
         assert len(cost) == len(orders), "a customer pays for two orders"
         assert {link: orders[link].id for link in self.told} == self.told, "an order was forgotten"
-        bought = [(box.name, entry) for box in self.boxes for entry in box.journal if entry.action == "add"]
         links = Counter(entry.fields["link"] for _, entry in bought)
         assert [link for link, times in links.items() if times > 1] == [], "bought twice"
         lost = [(panel, entry) for panel, entry in bought if entry.fields["link"] not in attempts]

@@ -22,7 +22,6 @@ import structlog
 from gateway import failover
 from gateway.catalog import Catalog
 from gateway.errors import Busy, GatewayError, NotEnoughFunds, Refused, RequestIdTaken
-from gateway.evidence import trace
 from gateway.ledger import records
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Accepted, Fail, NewPlacement, Next, Outcome, Wait
@@ -32,12 +31,10 @@ from gateway.panels import Panel
 from gateway.placing.choosing import Left, cost_of, following, partial
 from gateway.placing.keeping import Kept
 from gateway.placing.lessons import Lessons
-from gateway.placing.outcomes import Sending, evidence, outcome_of, word
+from gateway.placing.outcomes import Sending, evidence, new_order, outcome_of, word
 from gateway.routing import Choice
-from gateway.rules.model import Feature
 from gateway.turns import NoTurn
 from providers import errors
-from providers.base import NewOrder
 from providers.errors import ProviderError, Reason
 from providers.service_types import OrderFields
 
@@ -45,6 +42,7 @@ _log = structlog.get_logger()
 
 _AGAIN_S: Final = 0.25  # before an outcome that the ledger could not take is written again; doubling
 _AGAIN_AT_MOST_S: Final = 5.0
+_FENCES: Final = 8  # times that a next attempt may not be written, before the order is given up
 _LAST_WORD_S: Final = 5.0  # how long a stop waits for the ledger after it has cut what was being bought
 
 
@@ -85,7 +83,8 @@ class Round(msgspec.Struct, frozen=True):
 class Placing:
     """Buys. Holds the tasks that do, so that a stop can wait for them.
 
-    `may_send` gives a reason not to send anything any more, asked at the last moment before the first byte; `uptime`
+    `may_send` gives a reason not to send anything any more, asked at the last moment before the first byte; what was
+    written under another `epoch` is not sent either; `uptime`
     is a clock that goes on while the machine sleeps.
     """
 
@@ -98,6 +97,7 @@ class Placing:
         spill: Spill | None = None,
         send_s: float = 15.0,
         may_send: Callable[[], str | None] = lambda: None,
+        epoch: Callable[[], int] = lambda: 0,
         clock: Callable[[], float] = time.monotonic,
         uptime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
@@ -108,6 +108,7 @@ class Placing:
         self._spill = spill
         self._send_s = send_s
         self._may_send = may_send
+        self._epoch = epoch
         self._clock = clock
         self._uptime = uptime
         self._stopping = False  # nothing begins by itself any more
@@ -228,7 +229,7 @@ class Placing:
         return tuple(self._attempts)
 
     async def _place(self, purchase: Purchase) -> None:
-        until = self._uptime() + self._send_s
+        until, epoch = self._uptime() + self._send_s, self._epoch()
         try:
             placed = await self._ledger.place(purchase.new)
         except records.NotEnough:
@@ -251,19 +252,29 @@ class Placing:
             purchase.placed.set_result(placed.order)
             if placed.attempt is not None:
                 account = purchase.new.account
-                purchase.refusal = await self._buy(placed.order, placed.attempt, purchase.round, until, account)
+                purchase.refusal = await self._buy(
+                    placed.order, placed.attempt, purchase.round, until=until, account=account, epoch=epoch
+                )
             elif isinstance(purchase.new.first, Wait):
                 _log.info("wait", order=placed.order, why=purchase.new.first.why)
 
     async def _buy(
-        self, order: int, attempt: int, round: Round, until: float | None = None, account: int = 0
+        self,
+        order: int,
+        attempt: int,
+        round: Round,
+        *,
+        until: float | None = None,
+        account: int = 0,
+        epoch: int | None = None,
     ) -> GatewayError | None:
         """Ask the choices, best first, until one takes the order, one may have, or none is left: then, why."""
         wait_s = round.wait_s
         for position, choice in enumerate(round.choices):
             by = self._uptime() + self._send_s if until is None else until
             fields, cost = partial(round.fields, choice.part), cost_of(choice, round.fields)
-            sending = Sending(order, attempt, choice, fields, cost, by, account)
+            sent_by = self._epoch() if epoch is None else epoch
+            sending = Sending(order, attempt, choice, fields, cost, by, account, sent_by)
             outcome, error = await self._try(sending)
             if isinstance(error, errors.Refused) and error.reason is Reason.FUNDS:
                 wait_s = round.dry_wait_s
@@ -271,7 +282,7 @@ class Placing:
             next_attempt = await self._settled(sending, outcome, then)
             if next_attempt is None:
                 return failover.refusal(error) if error and isinstance(then, Fail) else None
-            attempt, until = next_attempt, None
+            attempt, until, epoch = next_attempt, None, None
         return None
 
     async def _try(self, sending: Sending) -> tuple[Outcome, ProviderError | None]:
@@ -302,7 +313,7 @@ class Placing:
         began = self._clock()
         with panel.sending():
             try:
-                added = await panel.provider.add(_new_order(panel, sending), last_check=lambda: self._late(sending))
+                added = await panel.provider.add(new_order(panel, sending), last_check=lambda: self._late(sending))
             except ProviderError as known:
                 error = known
             except asyncio.CancelledError:
@@ -321,6 +332,8 @@ class Placing:
         """Why an attempt may not be sent any more."""
         if self._uptime() > sending.until:
             return "it could not be sent in time"
+        if self._epoch() != sending.epoch:
+            return "this node was taken for dead since it was written"
         return self._may_send()
 
     def _then(self, error: ProviderError, round: Round, position: int, wait_s: int) -> Next | Fail | Wait | None:
@@ -353,7 +366,7 @@ class Placing:
 
     async def _settle(self, sending: Sending, outcome: Outcome, then: Next | Fail | Wait | None) -> int | None:
         """Write the outcome, however long the ledger takes; an id once read is not let go of."""
-        pause_s = _AGAIN_S
+        pause_s, fences = _AGAIN_S, 0
         kept = Kept(self._spill, sending.attempt, outcome)
         while True:
             try:
@@ -364,7 +377,11 @@ class Placing:
                 outcome, then = records.Unknown(evidence=evidence({"conflict": str(taken)})), None
             except records.Fenced as fenced:
                 _log.error("attempt", **sending.told(), outcome=word(outcome), why=str(fenced))
-                then = Fail(why="another process sells from the ledger now")
+                fences += 1
+                if fences == _FENCES:
+                    then = Fail(why="another process sells from the ledger now")
+                else:  # a node that was taken for dead goes on under a new epoch in a moment
+                    await asyncio.sleep(_AGAIN_S)
             except (records.WrongState, ValueError) as wrong:
                 _log.error("attempt", **sending.told(), outcome="not_written", was=repr(outcome), why=str(wrong))
                 await self._lessons.contradicted(sending, outcome, str(wrong))
@@ -380,10 +397,3 @@ class Placing:
                 await kept.let_go()
                 await self._lessons.learn(sending, outcome)
                 return next_attempt
-
-
-def _new_order(panel: Panel, sending: Sending) -> NewOrder:
-    """The order as its panel gets it, under a name of ours where the panel keeps names."""
-    named = Feature.REQUEST_ID in panel.rules.features
-    request_id = trace.request_id(sending.attempt) if named else None
-    return NewOrder(sending.choice.remote_service, sending.fields, request_id=request_id)

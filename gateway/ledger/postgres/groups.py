@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 from gateway.ledger.postgres.connection import passing, rows
 from gateway.ledger.postgres.dialect import AFTER_MOVES, APART, PUT_OFF, TELLING, spoken
 from gateway.ledger.postgres.transactions import COMMIT_S, WORK_S, Trace, Undecided, rolled_back, within
-from gateway.ledger.records import LedgerError
+from gateway.ledger.records import LedgerBusy, LedgerError
 from gateway.ledger.sql import books, lives, nodes
 from gateway.ledger.sql.work import ALONE, Row, Value, Work
 
@@ -50,7 +50,8 @@ async def write(connection: Any, works: Sequence[Work[Any]]) -> Sequence[Outcome
         raise
     try:
         async with asyncio.timeout(COMMIT_S):
-            await connection.execute("COMMIT")
+            if await connection.execute("COMMIT") != "COMMIT":
+                raise LedgerBusy("ledger: a transaction could not be committed")
     except Exception as error:
         if isinstance(error, TimeoutError) or connection.is_closed():
             connection.terminate()

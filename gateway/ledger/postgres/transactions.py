@@ -97,7 +97,8 @@ async def write(connection: Any, work: Work[T]) -> T:
         raise
     try:
         async with asyncio.timeout(COMMIT_S):
-            await connection.execute("COMMIT")
+            if await connection.execute("COMMIT") != "COMMIT":  # nothing was kept, and nobody was told so before
+                raise LedgerBusy("ledger: a transaction could not be committed")
     except Exception as error:
         if isinstance(error, TimeoutError) or connection.is_closed():
             connection.terminate()

@@ -15,6 +15,7 @@ from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, y
 from gateway.cli.opened import ledger_at, settled
 from gateway.ledger import copying
 from gateway.ledger.lock import Lock
+from gateway.ledger.postgres import archive as archiving
 from gateway.ledger.postgres.database import Postgres
 from gateway.ledger.reports import Replay, Totals
 from gateway.ledger.sql.ledger import SQLLedger
@@ -243,6 +244,40 @@ def _tell(foreseen: copies.Restored) -> None:
     some = ", ".join(map(str, missing.orders)) + (" …" if missing.count > len(missing.orders) else "")
     placed = f"{missing.count} ({some})" if some else str(missing.count)
     output.say(f"→ not in it: orders placed since: {placed}; top-ups since: {missing.topups}")
+
+
+@command.command(
+    cls=Leaf,
+    examples=("panelmux ledger archive --older-than 400 --dry-run", "panelmux ledger archive --older-than 730 --yes"),
+)
+@click.option("--older-than", type=click.IntRange(1), required=True, metavar="DAYS", help="Last changed so long ago.")
+@yes_option
+@dry_run_option
+@ledger_option
+@json_option
+def archive(*, older_than: int, yes: bool, dry_run: bool, ledger: str | None, as_json: bool) -> None:
+    """Take ranges of old orders, all of which have ended, out of a ledger in PostgreSQL; the gateways may run.
+
+    Their tables stay in the database, as archived_orders_0 and so on, to be dumped and dropped by whoever runs it.
+    Customers who ask about such an order are told that there is none. All money and every entry stay.
+    """
+    url = settled(ledger=ledger).ledger
+    if not is_postgres(url):
+        raise Failure("a ledger in SQLite has no ranges to take out", Exit.MISUSE)
+    before_ms = ledgers.now_ms() - older_than * 86_400_000
+    found = asyncio.run(archiving.archive(url, before_ms, ledgers.now_ms(), dry_run=True))
+    for one in found:
+        output.say(f"range {one.number}: {one.orders} orders, all ended")
+    if found and not dry_run:
+        confirmed("ledger archive", yes=yes)
+        found = asyncio.run(archiving.archive(url, before_ms, ledgers.now_ms(), dry_run=False))
+    if as_json:
+        output.document(found)
+    elif not found:
+        output.say("no range of ids is that old, and ended")
+    elif not dry_run:
+        tables = ", ".join(f"archived_{name}_{one.number}" for one in found for name in ("orders", "attempt", "event"))
+        output.say(f"taken out: {tables}")
 
 
 @command.command(cls=Leaf, examples=("panelmux ledger reopen", "panelmux ledger reopen --yes --json"))

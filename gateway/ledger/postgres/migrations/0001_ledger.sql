@@ -408,7 +408,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock(7226, 0);
     WHILE number * width <= upto AND number < 128 LOOP
         FOREACH parent IN ARRAY ARRAY['orders', 'attempt', 'event'] LOOP
-            IF to_regclass(parent || '_' || number) IS NULL THEN
+            IF to_regclass(parent || '_' || number) IS NULL AND to_regclass('archived_' || parent || '_' || number) IS NULL
+            THEN
                 child := parent || '_' || number;
                 EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', child, parent);
                 EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
@@ -421,3 +422,44 @@ BEGIN
     RETURN made;
 END $$;
 SELECT ledger_ranges(16777216);
+
+-- The ranges that nothing happens in any more: all of their orders have ended, and were last changed before that moment;
+-- how many orders each has.
+CREATE FUNCTION ledger_finished(before_ms BIGINT) RETURNS TABLE (number BIGINT, orders BIGINT) LANGUAGE plpgsql AS $$
+DECLARE
+    one BIGINT := 0;
+    finished BOOLEAN;
+BEGIN
+    WHILE (one + 1) * 16777216 <= (SELECT last_value FROM order_ids) LOOP
+        IF to_regclass('orders_' || one) IS NOT NULL THEN
+            EXECUTE format($q$
+                SELECT NOT EXISTS (SELECT 1 FROM %I WHERE updated_ms >= $1
+                                   OR status NOT IN ('Completed', 'Partial', 'Canceled', 'Expired'))
+                   AND NOT EXISTS (SELECT 1 FROM %I WHERE settled_ms IS NULL OR next_ms IS NOT NULL OR state = 'untracked')
+            $q$, 'orders_' || one, 'attempt_' || one) INTO finished USING before_ms;
+            IF finished THEN
+                number := one;
+                EXECUTE format('SELECT COUNT(*) FROM %I', 'orders_' || one) INTO orders;
+                RETURN NEXT;
+            END IF;
+        END IF;
+        one := one + 1;
+    END LOOP;
+END $$;
+
+-- Takes such ranges out: their tables stay, as archived_orders_0 and so on, and nobody is told of their orders any more.
+-- Money, entries and the map of remote ids stay as they are.
+CREATE FUNCTION ledger_archive(before_ms BIGINT) RETURNS TABLE (number BIGINT, orders BIGINT) LANGUAGE plpgsql AS $$
+DECLARE
+    parent TEXT;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7226, 0);
+    FOR number, orders IN SELECT f.number, f.orders FROM ledger_finished(before_ms) AS f LOOP
+        FOREACH parent IN ARRAY ARRAY['event', 'attempt', 'orders'] LOOP
+            EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, parent || '_' || number);
+            EXECUTE format('ALTER TABLE %I RENAME TO %I', parent || '_' || number,
+                           'archived_' || parent || '_' || number);
+        END LOOP;
+        RETURN NEXT;
+    END LOOP;
+END $$;

@@ -1,0 +1,46 @@
+"""Old ranges of orders are taken out whole, and only where nothing happens in them any more."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.ledger.postgres.archive import Range, archive
+from gateway.ledger.protocol import Ledger
+from providers.base import OrderStatus
+from tests.test_ledger.samples import bought, funded, sent, told
+
+pytestmark = pytest.mark.anyio
+
+WIDTH = 16_777_216
+LATER = 10**15
+
+
+async def test_a_range_is_taken_out_once_all_of_it_has_ended(kept: Ledger, raw: Any, url: str) -> None:
+    account = await funded(kept)
+    await raw.execute("SELECT setval('order_ids', 200000)")
+    old = await bought(kept, account, "r1")
+    await raw.execute("SELECT setval('order_ids', $1)", WIDTH + 1000)
+    new = await bought(kept, account, "r2")
+    assert await archive(url, LATER, 1, dry_run=False) == (), "it has not ended"
+    await kept.observe(sent(old), told(OrderStatus.COMPLETED), next_ms=1)
+    assert await archive(url, LATER, 1, dry_run=False) == (), "it is asked about again"
+    await kept.postpone([sent(old)], None)
+    order = await kept.order(old.order)
+    assert order is not None
+    assert await archive(url, order.updated_ms, 1, dry_run=False) == (), "it was changed of late"
+    assert await archive(url, LATER, 1, dry_run=True) == (Range(number=0, orders=1),)
+    assert await kept.order(old.order) == order
+    placing = [asyncio.ensure_future(bought(kept, account, f"r{number}", link=str(number))) for number in range(3, 20)]
+    assert await archive(url, LATER, 1, dry_run=False) == (Range(number=0, orders=1),)
+    await asyncio.gather(*placing)
+    assert await kept.order(old.order) is None
+    assert await kept.order(new.order) is not None
+    assert await kept.bound("alpha", "r1") == old.order, "its id at the panel stays taken"
+    assert await raw.fetchval("SELECT COUNT(*) FROM archived_event_0 WHERE order_id = $1", old.order) > 2
+    await kept.make_room()
+    assert await raw.fetchval("SELECT to_regclass('orders_0')") is None
+    totals = await kept.totals()
+    assert totals.wrong == ()
+    assert totals.sum == 0
+    assert (await kept.replayed()).wrong == ()

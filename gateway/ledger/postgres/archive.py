@@ -12,7 +12,7 @@ _ARCHIVE = "SELECT number, orders FROM ledger_archive($1)"
 
 
 class Range(msgspec.Struct, frozen=True, kw_only=True):
-    """A range of ids. Taken out, its tables are archived_orders_NUMBER, and archived_attempt_ and archived_event_ so."""
+    """A range of ids; taken out, its tables are archived_orders_NUMBER, and so for attempt and event."""
 
     number: int
     orders: int

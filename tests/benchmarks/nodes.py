@@ -1,17 +1,22 @@
 """What a second process that sells adds, on one PostgreSQL: in turn, several rounds; the median of the ratios counts.
 
     python -m tests.benchmarks.nodes
+    python -m tests.benchmarks.nodes --share 0.25
 
 All of it runs on this machine: the database, the panel, the customers, and one gateway or two. Where these have to
 share too few cores, two gateways take from one another what they are to add: so it also tells what of the processors'
-time each part took, and what an order cost in it with one gateway and with two.
+time each part took, and what an order cost in it with one gateway and with two. With `--share` each gateway is held to
+that part of a core by the kernel (a control group; root), so that there is room for what the second one adds.
 """
 
+import argparse
 import asyncio
+import contextlib
 import os
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +26,8 @@ from tests.servers import PostgreSQL
 
 _ROUNDS: Final = 5
 _CONNECTIONS: Final = 32
+_GROUPS: Final = Path("/sys/fs/cgroup/cpu")
+_PERIOD_US: Final = 20_000
 _TICK_S: Final = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -44,7 +51,31 @@ async def sold(urls: Sequence[str], form: dict[str, object]) -> tuple[float, lis
     return sum(rate for rate, _ in found), sorted(took for _, all_took in found for took in all_took)
 
 
-def main() -> None:
+@contextlib.contextmanager
+def held(pids: Sequence[int], share: float) -> Iterator[None]:
+    """Each of these has that share of one core, no more; 0 = as much as there is.
+
+    Raises:
+        OSError: there are no control groups here, or not for who runs this.
+    """
+    groups = []
+    for pid in pids if share else ():
+        group = _GROUPS / f"panelmux-{pid}"
+        group.mkdir()
+        groups.append(group)
+        (group / "cpu.cfs_period_us").write_text(str(_PERIOD_US))
+        (group / "cpu.cfs_quota_us").write_text(str(int(_PERIOD_US * share)))
+        (group / "cgroup.procs").write_text(str(pid))
+    try:
+        yield
+    finally:
+        for group in groups:
+            for line in (group / "cgroup.procs").read_text().split():
+                (_GROUPS / "cgroup.procs").write_text(line)
+            group.rmdir()
+
+
+def main(share: float) -> None:
     with PostgreSQL(fsync=True) as server, tempfile.TemporaryDirectory() as folder, stopped() as processes:
         stub, (panel,) = started("tests.benchmarks.stub")
         processes.append(stub)
@@ -73,8 +104,8 @@ def main() -> None:
         rates: dict[int, list[float]] = {1: [], 2: []}
         p99s: dict[int, list[float]] = {1: [], 2: []}
         costs: dict[int, list[dict[str, float]]] = {1: [], 2: []}
-        for _ in range(_ROUNDS):
-            for count in (1, 2):
+        for _, count in product(range(_ROUNDS), (1, 2)):
+            with held(sellers, share):
                 before = {name: spent(pids) for name, pids in parts.items()}
                 rate, took = asyncio.run(sold(urls[:count], add))
                 rates[count].append(rate)
@@ -92,4 +123,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--share", type=float, default=0.0, help="of a core, for each gateway; 0 = what there is")
+    main(words.parse_args().share)

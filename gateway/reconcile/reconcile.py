@@ -30,6 +30,7 @@ from providers.base import BATCH
 
 _log = structlog.get_logger()
 
+_FOLD_S: Final = 10.0  # between two times that what was learned is put together
 _IDLE_S: Final = 1.0  # between two looks for orders whose time has come
 
 
@@ -52,6 +53,8 @@ class Reconcile:
         uptime: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
         self._leads = leads
+        self._clock = clock
+        self._fold_due = 0.0
         self._ledger = ledger
         self._catalog = catalog
         self._idle_s = min(idle_s, status_s)
@@ -123,7 +126,9 @@ class Reconcile:
         while True:
             if self._leads():
                 await self._safely("", self._wishing.fulfil)
-                await self._safely("", self._ledger.fold)
+                if self._clock() >= self._fold_due:
+                    self._fold_due = self._clock() + _FOLD_S
+                    await self._safely("", self._ledger.fold)
             await self._catalog.deliveries.refresh()
             if self._followed.keys() != self._catalog.panels.keys():  # the ledger was busy when the rules changed
                 await self._safely("", self.renew)

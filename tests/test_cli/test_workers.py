@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 NOTED: Final = """\
 import os, pathlib, signal, sys
+signal.alarm(60)  # should its test fail, it stays no longer
 mine = pathlib.Path(sys.argv[1], f"{os.getpid()}")
 def note(word):
     mine.with_suffix("." + word).touch()

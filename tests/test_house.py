@@ -117,3 +117,39 @@ async def test_workers_are_started_anew_and_end_with_their_parent(tmp_path: Path
         ends = sorted((lives, clean) for _, lives, clean in await made.known())
         assert ends == [(False, False), (False, True), (False, True)]
         assert {name for name, _, _ in await made.known()} == {"a/1", "a/2"}
+
+
+async def test_workers_that_are_stopped_refuse_new_calls_and_finish_what_is_on_its_way(
+    tmp_path: Path, ledger: str
+) -> None:
+    async with house(tmp_path, ledger, faults="add:1-20:delay_after=3") as made:
+        parent = await made.serve("a", WORKERS="2")
+
+        async def are_two() -> bool:
+            return sum(lives for _, lives, _ in await made.known()) == 2
+
+        await until(are_two, for_s=PATIENCE_S)
+        async with aiohttp.ClientSession() as session:
+            asked = [asyncio.create_task(made.asked(session, parent, f"https://x.example/{n}")) for n in range(20)]
+
+            async def all_on_their_way() -> bool:
+                return len(made.boxes[0].journal) == 20
+
+            await until(all_on_their_way)
+            parent.send(signal.SIGTERM)
+
+            async def is_refused() -> bool:
+                try:
+                    async with aiohttp.ClientSession() as another, another.get(f"{parent.url}/healthz"):
+                        return False
+                except aiohttp.ClientConnectorError:
+                    return True
+                except aiohttp.ClientError:  # it came to a worker that closed at that moment
+                    return False
+
+            await until(is_refused)
+            assert not any(one.done() for one in asked), "the drain goes on"
+            assert await asyncio.gather(*asked) == [True] * 20
+        assert await parent.process.wait() == 0
+        assert await made.check() == {AttemptState.ACCEPTED: 20}
+        assert sorted(await made.known()) == [("a/1", False, True), ("a/2", False, True)]

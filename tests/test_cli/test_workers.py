@@ -20,18 +20,18 @@ from tests.running import until
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 NOTED: Final = """\
-import os, pathlib, signal, sys, time
+import os, pathlib, signal, sys
+signal.alarm(60)  # should its test fail, it stays no longer
 mine = pathlib.Path(sys.argv[1], f"{os.getpid()}")
 def note(word):
     mine.with_suffix("." + word).touch()
 """
 DRAINS: Final = """\
-def drain(number, frame):
-    note("told")
-signal.signal(signal.SIGTERM, drain)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGUSR1])
 note("ready")
-while not mine.with_suffix(".go").exists():
-    time.sleep(0.01)
+signal.sigwait([signal.SIGTERM])
+note("told")
+signal.sigwait([signal.SIGUSR1])
 """
 
 
@@ -73,10 +73,6 @@ async def noted(folder: Path, word: str, times: int) -> list[int]:
     return notes(folder, word)
 
 
-def go(folder: Path, pid: int) -> None:
-    (folder / f"{pid}.go").touch()
-
-
 async def test_from_a_signal_on_the_parent_holds_no_copy_of_the_socket(
     tmp_path: Path, listening: socket.socket, running: list["asyncio.Task[int]"]
 ) -> None:
@@ -90,7 +86,7 @@ async def test_from_a_signal_on_the_parent_holds_no_copy_of_the_socket(
         socket.create_connection(address, timeout=5)
     assert not running[0].done(), "the drain goes on"
     for pid in drain:
-        go(tmp_path, pid)
+        os.kill(pid, signal.SIGUSR1)
     assert await running[0] == 0
 
 
@@ -125,8 +121,8 @@ async def test_how_a_worker_ended_at_a_stop_is_told(
     pids = await noted(tmp_path, "ready", 2)
     os.kill(os.getpid(), signal.SIGTERM)
     await noted(tmp_path, "told", 2)
-    go(tmp_path, pids[0])
-    go(tmp_path, pids[1])
+    for pid in pids:
+        os.kill(pid, signal.SIGUSR1)
     assert await running[0] == code
 
 
@@ -143,7 +139,7 @@ async def test_a_signal_is_passed_on_though_one_worker_has_ended(
     [pid] = await noted(tmp_path, "ready", 1)
     os.kill(os.getpid(), signal.SIGTERM)
     await noted(tmp_path, "told", 1)
-    go(tmp_path, pid)
+    os.kill(pid, signal.SIGUSR1)
     assert await running[0] == 0
 
 

@@ -28,7 +28,7 @@ from tests.topology.topology import Topology
 _FAULTS: Final = (
     "add:reset_after@0.01,add:maintenance@0.03,add:delay=0.3@0.1,status:delay=0.2@0.05,status:error_after@0.005"
 )
-_PANEL: Final = "settle_s: 20, open_unknowns: 500, evidence_ids: trusted, evidence_balance: trusted"
+PANEL: Final = "settle_s: 20, open_unknowns: 500, evidence_ids: trusted, evidence_balance: trusted"
 _ANSWER_S: Final = 20.0
 _QUIET_S: Final = 150.0  # how long unknown outcomes may take to be settled, after the load
 
@@ -231,7 +231,7 @@ async def run(*, minutes: float, customers: int, pause_s: float, told: Callable[
     """Run it; gives what is wrong in the end."""
     sandboxes = ["--seed", "1", "--faults", _FAULTS, "--tempo", "instant"]
     with Topology(ledger="postgresql", overrides={"PANELMUX_ANCHOR_S": "10"}, sandboxes=sandboxes) as topology:
-        rules = topology.rules.read_text().replace('low_balance: "25"', _PANEL)
+        rules = topology.rules.read_text().replace('low_balance: "25"', PANEL)
         topology.rules.write_text(rules)
         timeout = aiohttp.ClientTimeout(total=_ANSWER_S)
         connector = aiohttp.TCPConnector(limit=0)

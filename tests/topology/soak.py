@@ -15,7 +15,7 @@ from typing import Final
 import aiohttp
 import msgspec
 
-from tests.topology.chaos import Customer, World, compared
+from tests.topology.chaos import PANEL, Customer, World, compared
 from tests.topology.programs import Gateway
 from tests.topology.topology import Topology
 
@@ -62,6 +62,7 @@ async def run(minutes: float, customers: int, pause_s: float) -> list[str]:
     """Run it; gives what is wrong with the orders in the end."""
     sandboxes = ["--seed", "1", "--faults", _FAULTS, "--tempo", "instant"]
     with Topology(ledger="postgresql", sandboxes=sandboxes) as topology:
+        topology.rules.write_text(topology.rules.read_text().replace('low_balance: "25"', PANEL))
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20), connector=connector) as session:
             world = World(topology, session, pause_s)

@@ -151,6 +151,7 @@ async def test_a_process_that_was_overtaken_while_it_slept_sends_nothing(tmp_pat
             call = asyncio.create_task(sleeping.add())
             await until(sleeping.sleeps)
             (tmp_path / "panelmux.db.lock").unlink()
+            (tmp_path / "panelmux.db.spill").unlink()
             async with Gateway(settings(tmp_path), rules([url])) as other:
                 order = (await other.ledger.list_orders())[0]
                 [attempt] = await other.ledger.attempts(order.id)

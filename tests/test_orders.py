@@ -11,7 +11,17 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.errors import NotEnoughFunds
-from gateway.ledger.records import AttemptState, LedgerBusy
+from gateway.ledger.records import (
+    AttemptState,
+    Fail,
+    Fenced,
+    LedgerBusy,
+    NewPlacement,
+    Next,
+    Outcome,
+    Placed,
+    Wait,
+)
 from providers.base import OrderStatus
 from providers.errors import Reason, Refused
 from providers.service_types import Default
@@ -396,3 +406,42 @@ async def test_the_books_add_up_after_all_of_it(market: Open) -> None:
         assert totals.sum == 0
         assert totals.wrong == ()
         assert totals.orders == 30
+
+
+async def test_what_was_written_under_another_epoch_is_not_sent(market: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that was taken for dead since it wrote an order: somebody else may have judged it by now."""
+    async with market() as here:
+        placing = here.shop.gateway.placing
+        place = here.shop.gateway.ledger.place
+
+        async def overtaken(new: NewPlacement) -> Placed:
+            placed = await place(new)
+            monkeypatch.setattr(placing, "_epoch", lambda: 2)
+            return placed
+
+        monkeypatch.setattr(placing, "_epoch", lambda: 1)
+        monkeypatch.setattr(here.shop.gateway.ledger, "place", overtaken)
+        told = await here.add()
+        assert "order" in told, "the next route was written, and is sent, under the new one"
+        assert await here.outcomes() == [("a", "not_sent"), ("b", "accepted")]
+        assert here.first.sends["add"] == 0
+
+
+async def test_who_is_fenced_while_it_fails_over_goes_on_under_the_next_epoch(
+    market: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with market("add:no_funds") as here:
+        settle, fenced = here.shop.gateway.ledger.settle, []
+
+        async def twice_fenced(attempt: int, outcome: Outcome, then: Next | Fail | Wait | None = None) -> int | None:
+            if isinstance(then, Next) and len(fenced) < 2:
+                fenced.append(attempt)
+                raise Fenced("taken for dead")
+            return await settle(attempt, outcome, then)
+
+        monkeypatch.setattr(here.shop.gateway.ledger, "settle", twice_fenced)
+        told = await here.add()
+        assert "order" in told
+        assert len(fenced) == 2
+        assert await here.outcomes() == [("a", "refused"), ("b", "accepted")]
+        assert here.bought() == [("b", wares.LINK)]

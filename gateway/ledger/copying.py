@@ -1,7 +1,8 @@
 """A ledger in SQLite, copied into an empty one in PostgreSQL: all of it or nothing, and held against the first.
 
 Who calls holds the lock of the one that is copied, so that nothing is written there meanwhile. It is marked as moved
-before the copy is there: no gateway sells from it again.
+before the copy is there: no gateway sells from it again. Where the copy does not come to an end after all, the mark
+stays, and it may be copied again.
 """
 
 import contextlib
@@ -65,7 +66,7 @@ async def copy(source: Path, url: str, now_ms: int, watch: Watch = lambda _left,
 
     Raises:
         NotEmpty: it is sold from already; nothing was changed.
-        LedgerError, LedgerBusy: it did not come to an end, or came out otherwise; nothing was changed.
+        LedgerError, LedgerBusy: it did not come to an end, or came out otherwise; nothing was copied.
     """
     with contextlib.closing(read(source, busy_ms=5000, writes=True)) as db:
         here.migrate(db, source, here.migrations(), now_ms)

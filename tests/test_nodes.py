@@ -355,3 +355,22 @@ async def test_what_follows_a_beat_holds_up_no_beat_however_long_it_takes(table:
         await one.nodes.follow()
     assert table.rows[1].beat == 20
     assert begun == 1, "one after the other"
+
+
+async def test_a_node_that_leaves_while_its_beat_is_on_its_way_does_not_join_again(table: Table) -> None:
+    one = One(table)
+    await one.nodes.join()
+    leaving: list[asyncio.Task[None]] = []
+
+    async def crossed() -> Sequence[Node]:
+        leaving.append(asyncio.create_task(one.nodes.leave()))
+        while table.living:  # noqa: ASYNC110 - until the other way was quicker
+            await asyncio.sleep(0)
+        return table.beat(one.line.epoch)
+
+    one.line.beat = crossed  # type: ignore[method-assign]
+    await one.nodes.once()
+    await asyncio.gather(*leaving)
+    assert table.living == []
+    assert one.line.epoch == 1
+    assert one.nodes.may_send() == WHY

@@ -431,7 +431,8 @@ async def test_who_is_fenced_while_it_fails_over_goes_on_under_the_next_epoch(
     market: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with market("add:no_funds") as here:
-        settle, fenced = here.shop.gateway.ledger.settle, []
+        settle = here.shop.gateway.ledger.settle
+        fenced: list[int] = []
 
         async def twice_fenced(attempt: int, outcome: Outcome, then: Next | Fail | Wait | None = None) -> int | None:
             if isinstance(then, Next) and len(fenced) < 2:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
 from gateway.ledger.postgres.archive import Range, archive
@@ -44,3 +45,27 @@ async def test_a_range_is_taken_out_once_all_of_it_has_ended(kept: Ledger, raw: 
     assert totals.wrong == ()
     assert totals.sum == 0
     assert (await kept.replayed()).wrong == ()
+
+
+@pytest.mark.parametrize(("first", "then"), [("orders", "event"), ("event", "orders")])
+async def test_who_is_in_the_tables_is_waited_for_and_never_in_a_deadlock(
+    kept: Ledger, raw: Any, url: str, first: str, then: str
+) -> None:
+    account = await funded(kept)
+    await raw.execute("SELECT setval('order_ids', 200000)")
+    old = await bought(kept, account, "r1")
+    await kept.observe(sent(old), told(OrderStatus.COMPLETED), next_ms=1)
+    await kept.postpone([sent(old)], None)
+    await raw.execute("SELECT setval('order_ids', $1)", WIDTH + 1000)
+    selling = await asyncpg.connect(url)
+    try:
+        async with selling.transaction():
+            await selling.execute(f"LOCK TABLE {first} IN ROW EXCLUSIVE MODE")
+            archiving = asyncio.ensure_future(archive(url, LATER, 1, dry_run=False))
+            while not await raw.fetchval("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = $1::regclass", first):
+                assert not archiving.done()
+            await selling.execute(f"LOCK TABLE {then} IN ROW EXCLUSIVE MODE")
+        assert await archiving == (Range(number=0, orders=1),)
+    finally:
+        await selling.close()
+    assert await kept.order(old.order) is None

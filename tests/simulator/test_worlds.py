@@ -1,6 +1,8 @@
 """Two thousand worlds in every run of the tests, a few on PostgreSQL; `make simulate` runs any number, longer ones."""
 
 import itertools
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,15 @@ ON_POSTGRES = 8
 ORDERS = 12
 REST_S = 3_600.0
 TROUBLE = 2.0
+
+
+@pytest.fixture(autouse=True)
+def _unmeasured() -> Iterator[None]:
+    """Which lines a world runs is not counted: that would take longer than the worlds."""
+    tracing = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracing)
 
 
 def simulated(seeds: range, orders: int, rest_s: float, trouble: float = 1.0) -> Findings:

@@ -65,10 +65,10 @@ class House:
         self._settings = Settings(ledger=ledger_url, pepper="pepper of a test")
         self._key = ""
 
-    async def account(self) -> None:
+    async def account(self, name: str) -> None:
         opened = ledger(self._ledger)
         await opened.open()
-        made = await opened.create_account("shop", unlimited=True)
+        made = await opened.create_account(name, unlimited=True)
         accounts = Accounts(opened, pepper(self._settings))
         await accounts.bind()
         self._key, _ = await accounts.create_key(made.id)
@@ -192,13 +192,13 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def house(folder: Path, ledger_url: str, *, faults: str = "") -> AsyncIterator[House]:
-    """Open, with an account and no process yet. What was started is gone at the end."""
+async def house(folder: Path, ledger_url: str, *, faults: str = "", account: str = "shop") -> AsyncIterator[House]:
+    """Open, with an account of that name and no process yet. What was started is gone at the end."""
     boxes = [Sandbox(name, key="panel-key", catalogue=[ROW], faults=faults, balance=10**6) for name in ("p0", "p1")]  # type: ignore[arg-type]
     async with boxes[0].serve() as first, boxes[1].serve() as second:
         (folder / "rules.yaml").write_text(RULES.format(first, second))
         made = House(folder, ledger_url, boxes)
-        await made.account()
+        await made.account(account)
         try:
             yield made
         finally:

@@ -29,10 +29,10 @@ class Table:
         self.rows[epoch] = Node(epoch=epoch, name=name, beat=0, started_ms=0)
         return epoch
 
-    def beat(self, epoch: int) -> Sequence[Node]:
+    def beat(self, epoch: int, rules: str = "") -> Sequence[Node]:
         if self.rows[epoch].ended_ms is not None:
             raise Fenced(f"epoch {epoch}")
-        self.rows[epoch] = msgspec.structs.replace(self.rows[epoch], beat=self.rows[epoch].beat + 1)
+        self.rows[epoch] = msgspec.structs.replace(self.rows[epoch], beat=self.rows[epoch].beat + 1, rules=rules)
         return tuple(self.rows.values())
 
     def end(self, epoch: int) -> bool:
@@ -58,10 +58,10 @@ class Line:
         self.epoch = self.table.join(name)
         return self.epoch
 
-    async def beat(self) -> Sequence[Node]:
+    async def beat(self, rules: str) -> Sequence[Node]:
         before, self.before = self.before, lambda: None
         before()
-        return self.table.beat(self.epoch)
+        return self.table.beat(self.epoch, rules)
 
     async def take_over(self, epoch: int) -> int | None:
         self.taken_over.append(epoch)
@@ -78,7 +78,14 @@ class One:
         self.now = 1_000.0
         self.line = Line(table)
         self.done = 0
-        self.nodes = Nodes(cast("Ledger", self.line), name, beaten=self._beaten, clock=lambda: self.now)
+        self.rules = "r1"
+        self.nodes = Nodes(
+            cast("Ledger", self.line),
+            name,
+            beaten=self._beaten,
+            rules=lambda: self.rules,
+            clock=lambda: self.now,
+        )
 
     async def _beaten(self) -> None:
         self.done += 1
@@ -325,7 +332,9 @@ async def test_beats_follow_each_other_until_it_leaves_whatever_happens_in_betwe
             case 6:
                 await one.nodes.leave()
 
-    one.nodes = Nodes(cast("Ledger", one.line), "here", beaten=one._beaten, clock=lambda: one.now, sleep=sleep)
+    one.nodes = Nodes(
+        cast("Ledger", one.line), "here", beaten=one._beaten, rules=str, clock=lambda: one.now, sleep=sleep
+    )
     await one.nodes.join()
     await one.nodes.follow()
     assert slept == [BEAT_S] * 6
@@ -349,7 +358,7 @@ async def test_what_follows_a_beat_holds_up_no_beat_however_long_it_takes(table:
         if slept == 20:
             await one.nodes.leave()
 
-    one.nodes = Nodes(cast("Ledger", one.line), "here", beaten=endless, clock=lambda: one.now, sleep=sleep)
+    one.nodes = Nodes(cast("Ledger", one.line), "here", beaten=endless, rules=str, clock=lambda: one.now, sleep=sleep)
     await one.nodes.join()
     async with asyncio.timeout(20):
         await one.nodes.follow()
@@ -362,11 +371,11 @@ async def test_a_node_that_leaves_while_its_beat_is_on_its_way_does_not_join_aga
     await one.nodes.join()
     leaving: list[asyncio.Task[None]] = []
 
-    async def crossed() -> Sequence[Node]:
+    async def crossed(rules: str) -> Sequence[Node]:
         leaving.append(asyncio.create_task(one.nodes.leave()))
         while table.living:  # noqa: ASYNC110 - until the other way was quicker
             await asyncio.sleep(0)
-        return table.beat(one.line.epoch)
+        return table.beat(one.line.epoch, rules)
 
     one.line.beat = crossed  # type: ignore[method-assign]
     await one.nodes.once()

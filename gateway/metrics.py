@@ -37,11 +37,6 @@ class Metrics:
             "panelmux_edge_behind_seconds", "How late the event loop and the ledger are", registry=self._registry
         )
         self.tasks = Gauge("panelmux_tasks", "What is under way in this process", registry=self._registry)
-        self.leads = Gauge("panelmux_leads", "1 = this node does what one does for all", registry=self._registry)
-        self.nodes = Gauge("panelmux_nodes", "Nodes that sell, as this one sees it", registry=self._registry)
-        self.nodes_other_rules = Gauge(
-            "panelmux_nodes_other_rules", "Nodes that go by other rules than this one", registry=self._registry
-        )
         self.busy = Counter(
             "panelmux_ledger_busy", "Beats and orders that the ledger did not take", registry=self._registry
         )
@@ -59,6 +54,18 @@ class Metrics:
         )
         self._open = Gauge("panelmux_panel_circuit_open", "1 = no orders go there", ["panel"], registry=self._registry)
         self._stopped = Gauge("panelmux_panel_stopped", "1 = until people say so", ["panel"], registry=self._registry)
+        self._at_risk = Gauge(
+            "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
+        )
+        self._among_nodes()
+
+    def _among_nodes(self) -> None:
+        """What one of several nodes tells."""
+        self.leads = Gauge("panelmux_leads", "1 = this node does what one does for all", registry=self._registry)
+        self.nodes = Gauge("panelmux_nodes", "Nodes that sell, as this one sees it", registry=self._registry)
+        self.nodes_other_rules = Gauge(
+            "panelmux_nodes_other_rules", "Nodes that go by other rules than this one", registry=self._registry
+        )
         self._shared = Gauge(
             "panelmux_shared_up", "1 = what nodes share is there; 0 = lost, or none set", registry=self._registry
         )
@@ -68,9 +75,6 @@ class Metrics:
             "Calls held against a rate limit: of all nodes, or of this one",
             ["of"],
             registry=self._registry,
-        )
-        self._at_risk = Gauge(
-            "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
         )
 
     def panel(

@@ -123,9 +123,53 @@ async def test_a_node_may_send_as_long_as_it_was_heard_lately(one: One) -> None:
     assert (one.nodes.may_send(), one.nodes.leads()) == (None, True)
 
 
+async def test_each_beat_says_by_which_rules_its_node_goes_then(table: Table, one: One) -> None:
+    assert table.rows[1].rules == "r1"
+    one.rules = "r2"
+    assert table.rows[1].rules == "r1"
+    await one.nodes.once()
+    assert table.rows[1].rules == "r2"
+    table.end(1)
+    await one.nodes.once()
+    assert [(node.epoch, node.rules) for node in table.rows.values()] == [(1, "r2"), (2, "r2")], "it joined anew"
+
+
+async def test_a_node_knows_how_many_go_by_other_rules_and_whether_the_one_that_leads_does(
+    table: Table, one: One
+) -> None:
+    others = [One(table, name) for name in ("b", "c")]
+    for other in others:
+        await other.nodes.join()
+    everyone = (one, *others)
+    assert [(each.nodes.other_rules, each.nodes.leaders_rules) for each in everyone] == [(0, "")] * 3
+    one.rules = "r2"
+    assert others[0].nodes.other_rules == 0, "it has not said so"
+    await one.lives(1, *others)
+    assert [(each.nodes.other_rules, each.nodes.leaders_rules) for each in everyone] == [(2, ""), (1, "r2"), (1, "r2")]
+    others[0].rules = "r2"
+    assert (others[0].nodes.other_rules, others[0].nodes.leaders_rules) == (1, ""), "what it goes by now"
+    await one.lives(1, *others)
+    assert [(each.nodes.other_rules, each.nodes.leaders_rules) for each in everyone] == [(1, ""), (1, ""), (2, "r2")]
+    table.end(3)
+    await one.lives(1)
+    assert one.nodes.other_rules == 0, "who was taken for dead goes by no rules"
+
+
+async def test_rules_of_a_node_that_has_not_beaten_yet_are_no_other_rules(table: Table, one: One) -> None:
+    table.join("b")
+    await one.nodes.once()
+    assert one.nodes.living == 2
+    assert one.nodes.other_rules == 0
+    table.end(1)
+    table.beat(2, "r2")
+    await one.nodes.once()
+    assert (one.nodes.epoch, one.nodes.other_rules, one.nodes.leaders_rules) == (3, 1, "r2")
+
+
 async def test_a_node_that_never_joined_sends_nothing_and_does_not_lead(table: Table) -> None:
     nodes = One(table).nodes
     assert (nodes.may_send(), nodes.leads(), nodes.living) == (WHY, False, 1)
+    assert (nodes.other_rules, nodes.leaders_rules) == (0, "")
 
 
 async def test_the_lease_counts_from_before_the_beat_was_sent(one: One) -> None:

@@ -39,6 +39,25 @@ async def test_each_node_that_joins_has_a_higher_epoch_and_all_are_seen_with_the
     assert await other.join("b") > second, "a start under the same name is another node"
 
 
+async def test_the_rules_that_a_node_goes_by_are_those_of_its_last_beat_and_whoever_looks_sees_them(
+    ledger: Ledger, other: Ledger, clock: Clock
+) -> None:
+    first, second = await ledger.join("a"), await other.join("b")
+    assert [node.rules for node in await other.nodes()] == ["", ""]
+    assert [node.rules for node in await ledger.beat("r1")] == ["r1", ""]
+    await other.beat("r1")
+    await ledger.beat("r2")
+    assert [(node.epoch, node.rules, node.beat) for node in await other.nodes()] == [
+        (first, "r2", 2),
+        (second, "r1", 1),
+    ]
+    await ledger.take_over(second)
+    with pytest.raises(Fenced):
+        await other.beat("r3")
+    [_, dead] = await ledger.nodes()
+    assert (dead.rules, dead.ended_ms, dead.beat) == ("r1", clock.ms, 1)
+
+
 async def test_a_node_taken_for_dead_is_told_of_for_a_while_and_one_that_left_is_not(
     ledger: Ledger, other: Ledger, clock: Clock
 ) -> None:

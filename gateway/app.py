@@ -208,15 +208,15 @@ class Gateway:
             await self.ledger.make_room()
 
     def _tell_apart(self) -> None:
-        """Say once why this node has nothing to sell: what it takes is fetched by one that goes by other rules."""
-        theirs = self.nodes.leaders_rules if self._lacks_catalogue() else ""
+        """Say once why this node has nothing to sell, though it looked: it takes lists that others fetch."""
+        theirs = self.nodes.leaders_rules if self.catalog.ready and self._sells_nothing() else ""
         if theirs and not self._apart:
             why = "rules differ from those of the node that leads"
             _log.warning("node", epoch=self.nodes.epoch, why=why, rules=self.rules.version, theirs=theirs)
         self._apart = bool(theirs)
 
-    def _lacks_catalogue(self) -> bool:
-        return not self.catalog.ready or (bool(self.rules.panels) and not self.catalog.services())
+    def _sells_nothing(self) -> bool:
+        return bool(self.rules.panels) and not self.catalog.services()
 
     async def renew(self, rules: Rules) -> None:
         """Go on with other rules, whole or not at all: what is being bought goes on, what is sold changes at once.
@@ -263,7 +263,7 @@ class Gateway:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def _readyz(self, _request: Request) -> Response:
-        lacks_catalogue = self._lacks_catalogue()
+        lacks_catalogue = not self.catalog.ready or self._sells_nothing()
         facts = (
             ("stopping", self.draining),
             ("lease", self.nodes.may_send() is not None),

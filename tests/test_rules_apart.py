@@ -19,8 +19,8 @@ WHY = "rules differ from those of the node that leads"
 PATIENT = Rhythm(beat_s=0.02, lease_s=600.0, silence_s=700.0)  # however slow this machine is, nobody is taken for dead
 
 
-def rules(url: str, version: str) -> Rules:
-    return Rules(panels={"p1": panel(url)}, publish=(Publish(panel="p1"),), version=version)
+def rules(url: str, version: str, name: str = "p1") -> Rules:
+    return Rules(panels={name: panel(url)}, publish=(Publish(panel=name),), version=version)
 
 
 async def page(shop: Selling, path: str) -> tuple[int, str]:
@@ -107,7 +107,7 @@ async def test_one_that_has_nothing_to_sell_says_that_its_rules_differ_until_the
         assert await page(other, "/readyz") == (200, '{"ready":true,"waiting_for":[]}')
         await counted((one, 0), (other, 0))
 
-        await other.gateway.renew(rules(urls[1], "r3"))
+        await other.gateway.renew(rules(urls[1], "r3", "p3"))
         await beats(other, 3)
         again = [line for line in capsys.readouterr().out.splitlines() if WHY in line]
         assert len(again) == 1, "it began anew"

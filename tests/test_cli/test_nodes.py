@@ -59,6 +59,7 @@ class Gateways:
 def gateways(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateways]:
     url = databases.postgres(tmp_path)
     shell.ledger = shell.environ["PANELMUX_LEDGER"] = url
+    shell.environ["PANELMUX_PEPPER"] = "pepper of a test"
     made = Gateways(shell, url)
     watched = beats.watched
     for command in ("node", "ledger"):

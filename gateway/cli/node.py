@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import click
 import msgspec
@@ -15,6 +16,8 @@ from gateway.cli.opened import ledger_at, settled
 from gateway.cli.text import age
 from gateway.ledger.reports import Node
 from gateway.settings import is_postgres
+
+_NOBODY: Final = "no gateway sells from this ledger"
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +63,9 @@ def list_(*, ledger: str | None, as_json: bool) -> None:
         output.document(lines)
     else:
         heads = output.columns("node", ">epoch", "leads", ">started", "beats", "rules")
-        output.table(heads, [_row(line) for line in lines], empty="no gateway sells from this ledger")
+        output.table(heads, [_row(line) for line in lines], empty=_NOBODY)
+        if lines and all(line.dead_s is not None for line in lines):
+            output.say(_NOBODY)
     versions = _by_rules(lines)
     if len(versions) > 1:
         output.say(f"rules differ: {'; '.join(_told(version, names) for version, names in versions.items())}")

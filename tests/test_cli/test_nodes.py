@@ -1,5 +1,6 @@
 """Who sells from a ledger in PostgreSQL, and by which rules, told to a person and to a program."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -127,7 +128,9 @@ def test_one_that_was_taken_for_dead_of_late_is_told_of_and_is_no_finding(shell:
     assert changed == [(heir, "b")], "nothing but its own beats"
 
 
-def test_a_node_that_joins_while_they_are_watched_beats(shell: Shell, gateways: Gateways) -> None:
+def test_a_node_that_joins_while_they_are_watched_beats(
+    shell: Shell, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gateways.joined("a", "r1")
 
     async def later(seconds: float) -> None:
@@ -136,9 +139,28 @@ def test_a_node_that_joins_while_they_are_watched_beats(shell: Shell, gateways: 
         await raw.execute("INSERT INTO node (epoch, name, beat, started_ms, rules) VALUES (99, 'b', 1, 0, 'r1')")
         await raw.close()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gateway.cli.node.watched", lambda opened: beats.watched(opened, sleep=later))
-        assert [line["beats"] for line in shell.json("node", "list")] == [True, True]
+    monkeypatch.setattr("gateway.cli.node.watched", lambda opened: beats.watched(opened, sleep=later))
+    assert [line["beats"] for line in shell.json("node", "list")] == [True, True]
+
+
+def test_one_that_is_taken_for_dead_while_they_are_watched_does_not_live_and_then_nobody_does(
+    shell: Shell, gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateways.joined("a", "r1")
+
+    async def ends(seconds: float) -> None:
+        await gateways.live(seconds)
+        raw = await asyncpg.connect(gateways.url)
+        await raw.execute("UPDATE node SET ended_ms = $1", time.time_ns() // 1_000_000)
+        await raw.close()
+
+    monkeypatch.setattr("gateway.cli.node.watched", lambda opened: beats.watched(opened, sleep=ends))
+    shown = shell.run("node", "list")
+    assert (shown.exit_code, shown.stderr) == (Exit.GOOD, "no gateway sells from this ledger\n")
+    assert "dead, " in shown.stdout
+    [line] = shell.json("node", "list")
+    assert not line["beats"]
+    assert not line["leads"]
 
 
 def test_where_nobody_sells_it_says_so(shell: Shell, gateways: Gateways) -> None:

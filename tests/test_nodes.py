@@ -144,6 +144,7 @@ async def test_a_node_knows_how_many_go_by_other_rules_and_whether_the_one_that_
     assert [(each.nodes.other_rules, each.nodes.leaders_rules) for each in everyone] == [(0, "")] * 3
     one.rules = "r2"
     assert others[0].nodes.other_rules == 0, "it has not said so"
+    assert one.nodes.leaders_rules == "", "it leads itself, whatever its last beat said"
     await one.lives(1, *others)
     assert [(each.nodes.other_rules, each.nodes.leaders_rules) for each in everyone] == [(2, ""), (1, "r2"), (1, "r2")]
     others[0].rules = "r2"

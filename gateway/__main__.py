@@ -35,6 +35,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "order": "What was bought, how it went, and what an unknown outcome really was.",
     },
     "Keeping": {
+        "node": "The gateways that sell from one ledger, and the rules they go by.",
         "ledger": "The durable record: is it right, a copy of it, and the way back.",
     },
 }

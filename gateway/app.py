@@ -90,6 +90,7 @@ class Gateway:
         self._lock = None if is_postgres(settings.ledger) else Lock(settings.ledger)
         self.nodes = self._node(rhythm)
         self._strays_due = 0.0
+        self._apart = False  # nothing to sell, and the node that leads goes by other rules
         self._trade()
         self._gone: list[panels.Panel] = []
         self.draining = False
@@ -141,6 +142,7 @@ class Gateway:
             self.ledger,
             node_name(self.settings),
             beaten=self._beaten,
+            rules=lambda: self.rules.version,
             missed=self.metrics.busy.inc,
             rhythm=rhythm,
         )
@@ -192,6 +194,7 @@ class Gateway:
 
     async def _beaten(self) -> None:
         """What a node does beside beating, now and then."""
+        self._tell_apart()
         await self.orders.share()
         now = time.monotonic()
         if now < self._strays_due:
@@ -203,6 +206,17 @@ class Gateway:
             _log.error("strays", unknown=strays, then=then)
         if self.nodes.leads():
             await self.ledger.make_room()
+
+    def _tell_apart(self) -> None:
+        """Say once why this node has nothing to sell, though it looked: it takes lists that others fetch."""
+        theirs = self.nodes.leaders_rules if self.catalog.ready and self._sells_nothing() else ""
+        if theirs and not self._apart:
+            why = "rules differ from those of the node that leads"
+            _log.warning("node", epoch=self.nodes.epoch, why=why, rules=self.rules.version, theirs=theirs)
+        self._apart = bool(theirs)
+
+    def _sells_nothing(self) -> bool:
+        return bool(self.rules.panels) and not self.catalog.services()
 
     async def renew(self, rules: Rules) -> None:
         """Go on with other rules, whole or not at all: what is being bought goes on, what is sold changes at once.
@@ -249,10 +263,12 @@ class Gateway:
         return Response(b'{"status":"ok"}', media_type="application/json")
 
     async def _readyz(self, _request: Request) -> Response:
+        lacks_catalogue = not self.catalog.ready or self._sells_nothing()
         facts = (
             ("stopping", self.draining),
             ("lease", self.nodes.may_send() is not None),
-            ("catalogue", not self.catalog.ready or (self.rules.panels and not self.catalog.services())),
+            ("catalogue", lacks_catalogue),
+            ("rules", lacks_catalogue and bool(self.nodes.leaders_rules)),
             ("ledger", not await self._writes()),
         )
         waiting = [name for name, wrong in facts if wrong]
@@ -287,7 +303,13 @@ class Gateway:
         self.metrics.leads.set(self.nodes.leads())
         self.metrics.tasks.set(len(asyncio.all_tasks()))
         self.metrics.nodes.set(self.nodes.living)
-        self.metrics.shared(is_there=bool(self.shared.epoch), together=self.turns.together, alone=self.turns.alone)
+        self.metrics.nodes_other_rules.set(self.nodes.other_rules)
+        self.metrics.shared(
+            is_set=self.settings.redis is not None,
+            is_there=bool(self.shared.epoch),
+            together=self.turns.together,
+            alone=self.turns.alone,
+        )
         now = time.monotonic()
         for panel in self.panels.values():
             self.metrics.panel(

@@ -37,8 +37,6 @@ class Metrics:
             "panelmux_edge_behind_seconds", "How late the event loop and the ledger are", registry=self._registry
         )
         self.tasks = Gauge("panelmux_tasks", "What is under way in this process", registry=self._registry)
-        self.leads = Gauge("panelmux_leads", "1 = this node does what one does for all", registry=self._registry)
-        self.nodes = Gauge("panelmux_nodes", "Nodes that sell, as this one sees it", registry=self._registry)
         self.busy = Counter(
             "panelmux_ledger_busy", "Beats and orders that the ledger did not take", registry=self._registry
         )
@@ -56,17 +54,27 @@ class Metrics:
         )
         self._open = Gauge("panelmux_panel_circuit_open", "1 = no orders go there", ["panel"], registry=self._registry)
         self._stopped = Gauge("panelmux_panel_stopped", "1 = until people say so", ["panel"], registry=self._registry)
+        self._at_risk = Gauge(
+            "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
+        )
+        self._among_nodes()
+
+    def _among_nodes(self) -> None:
+        """What one of several nodes tells."""
+        self.leads = Gauge("panelmux_leads", "1 = this node does what one does for all", registry=self._registry)
+        self.nodes = Gauge("panelmux_nodes", "Nodes that sell, as this one sees it", registry=self._registry)
+        self.nodes_other_rules = Gauge(
+            "panelmux_nodes_other_rules", "Nodes that go by other rules than this one", registry=self._registry
+        )
         self._shared = Gauge(
             "panelmux_shared_up", "1 = what nodes share is there; 0 = lost, or none set", registry=self._registry
         )
+        self._shared_set = Gauge("panelmux_shared_set", "1 = PANELMUX_REDIS is set", registry=self._registry)
         self._turns = Gauge(
             "panelmux_turns",
             "Calls held against a rate limit: of all nodes, or of this one",
             ["of"],
             registry=self._registry,
-        )
-        self._at_risk = Gauge(
-            "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
         )
 
     def panel(
@@ -88,8 +96,9 @@ class Metrics:
         self._open.labels(name).set(is_open)
         self._stopped.labels(name).set(is_stopped)
 
-    def shared(self, *, is_there: bool, together: int, alone: int) -> None:
-        """Take note of whether Redis is there, and of how many calls were held against which limit."""
+    def shared(self, *, is_set: bool, is_there: bool, together: int, alone: int) -> None:
+        """Take note of whether Redis is set, and there, and of how many calls were held against which limit."""
+        self._shared_set.set(is_set)
         self._shared.set(is_there)
         self._turns.labels("all_nodes").set(together)
         self._turns.labels("this_node").set(alone)

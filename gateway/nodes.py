@@ -1,4 +1,4 @@
-"""This process among those that sell from one ledger: whether it may still send, whether it leads, who died.
+"""This process among those that sell from one ledger: whether it may still send, leads, knows their rules; who died.
 
 Each node beats in the ledger. It counts the beats of the others by its own clock, and ends the epoch of one that has
 been silent for `SILENCE_S`: what that one had *sending* is unknown then, and it writes no further intent. The oldest
@@ -44,7 +44,7 @@ USUAL: Final = Rhythm()
 class Nodes:
     """The nodes of a ledger that several processes sell from, seen from this one.
 
-    `beaten` is awaited after each beat.
+    `beaten` is awaited after each beat; `rules` tells the version of the rules that this one goes by now.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Nodes:
         name: str,
         *,
         beaten: Callable[[], Awaitable[None]],
+        rules: Callable[[], str],
         missed: Callable[[], None] = lambda: None,
         rhythm: Rhythm = USUAL,
         clock: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
@@ -61,6 +62,7 @@ class Nodes:
         self._ledger = ledger
         self._name = name
         self._beaten = beaten
+        self._rules = rules
         self._missed = missed
         self._rhythm = rhythm
         self._clock = clock
@@ -78,7 +80,7 @@ class Nodes:
         """Sell from now on, beside the others."""
         now = self._clock()
         self._epoch = await self._ledger.join(self._name)
-        self._take(await self._ledger.beat(), now, watches=False)
+        self._take(await self._ledger.beat(self._rules()), now, watches=False)
 
     async def follow(self) -> None:
         """Beat and watch, until this node leaves. What follows a beat may take long, and holds up none."""
@@ -121,7 +123,7 @@ class Nodes:
         now = self._clock()
         watches = now < self._lease_until  # else it was this node that did not look
         try:
-            seen = await self._ledger.beat()
+            seen = await self._ledger.beat(self._rules())
         except Rewound:
             self._lease_until, self._rewound = 0.0, True
             raise
@@ -132,7 +134,7 @@ class Nodes:
             _log.error("node", epoch=before, outcome="taken_for_dead", then="goes on under a new epoch")
             now = self._clock()
             self._epoch = await self._ledger.join(self._name)
-            seen = await self._ledger.beat()
+            seen = await self._ledger.beat(self._rules())
         if not self._left:
             self._take(seen, now, watches=watches)
 
@@ -184,6 +186,20 @@ class Nodes:
         """How many nodes live, this one among them."""
         return max(len(self._living), 1)
 
+    @property
+    def other_rules(self) -> int:
+        """How many nodes live that go by other rules than this one."""
+        mine = self._rules()
+        return sum(node.rules not in ("", mine) for node in self._living if node.epoch != self._epoch)
+
+    @property
+    def leaders_rules(self) -> str:
+        """The version of the rules that the node that leads goes by, where it is not this node's; else empty."""
+        if not self._living or self._living[0].epoch == self._epoch:
+            return ""
+        theirs = self._living[0].rules
+        return "" if theirs == self._rules() else theirs
+
     def leads(self) -> bool:
         """Whether this node does what one node does for all."""
         alive = self._clock() < self._lease_until
@@ -203,6 +219,8 @@ class Alone:
 
     living: Final = 1
     epoch: Final = 0
+    other_rules: Final = 0
+    leaders_rules: Final = ""
 
     def __init__(self, ledger: Ledger, lock: Lock) -> None:
         self._ledger = ledger

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway import server
 from gateway.app import Gateway
+from gateway.nodes import USUAL, Rhythm
 from gateway.rules.model import Panel, Rules
 from gateway.settings import Settings
 
@@ -54,9 +55,10 @@ async def selling(
     *,
     balance: Decimal | None = Decimal(1_000_000),
     overrides: Mapping[str, Any] = {},
+    rhythm: Rhythm = USUAL,
 ) -> AsyncIterator[Selling]:
     """Open a gateway with one account; `balance` None = without limit."""
-    async with Gateway(settings(folder, **overrides), rules) as gateway:
+    async with Gateway(settings(folder, **overrides), rules, rhythm=rhythm) as gateway:
         account = await gateway.ledger.account("shop")
         if account is None:
             account = await gateway.ledger.create_account("shop", unlimited=balance is None)

@@ -43,6 +43,8 @@ async def test_it_says_that_it_lives_and_is_ready_and_what_it_counted(tmp_path: 
         assert status == 200
         assert 'panelmux_attempts_total{outcome="accepted",panel="p1"} 1.0' in text
         assert "panelmux_unknown_attempts 0.0" in text
+        assert "panelmux_nodes_other_rules 0.0" in text
+        assert "panelmux_shared_set 0.0" in text
 
 
 async def test_an_open_unknown_is_counted(tmp_path: Path) -> None:
@@ -291,5 +293,9 @@ async def test_redis_takes_the_catalogue_and_its_loss_stops_nothing(tmp_path: Pa
                 await shop.gateway.catalog.until_ready()
                 assert len(await shop.call("services")) == len(wares.services())
                 valkey.kill()
+                await until(lambda: asyncio.sleep(0, not shop.gateway.shared.epoch))
+                _, text = await page(shop, "/metrics")
+                assert "panelmux_shared_set 1.0\n" in text
+                assert "panelmux_shared_up 0.0\n" in text
                 assert "order" in await shop.call("add", service=1, link=wares.LINK, quantity=20)
                 assert len(await shop.call("services")) == len(wares.services())

@@ -29,10 +29,10 @@ class Table:
         self.rows[epoch] = Node(epoch=epoch, name=name, beat=0, started_ms=0)
         return epoch
 
-    def beat(self, epoch: int) -> Sequence[Node]:
+    def beat(self, epoch: int, rules: str = "") -> Sequence[Node]:
         if self.rows[epoch].ended_ms is not None:
             raise Fenced(f"epoch {epoch}")
-        self.rows[epoch] = msgspec.structs.replace(self.rows[epoch], beat=self.rows[epoch].beat + 1)
+        self.rows[epoch] = msgspec.structs.replace(self.rows[epoch], beat=self.rows[epoch].beat + 1, rules=rules)
         return tuple(self.rows.values())
 
     def end(self, epoch: int) -> bool:
@@ -58,10 +58,10 @@ class Line:
         self.epoch = self.table.join(name)
         return self.epoch
 
-    async def beat(self) -> Sequence[Node]:
+    async def beat(self, rules: str) -> Sequence[Node]:
         before, self.before = self.before, lambda: None
         before()
-        return self.table.beat(self.epoch)
+        return self.table.beat(self.epoch, rules)
 
     async def take_over(self, epoch: int) -> int | None:
         self.taken_over.append(epoch)
@@ -78,7 +78,14 @@ class One:
         self.now = 1_000.0
         self.line = Line(table)
         self.done = 0
-        self.nodes = Nodes(cast("Ledger", self.line), name, beaten=self._beaten, clock=lambda: self.now)
+        self.rules = "r1"
+        self.nodes = Nodes(
+            cast("Ledger", self.line),
+            name,
+            beaten=self._beaten,
+            rules=lambda: self.rules,
+            clock=lambda: self.now,
+        )
 
     async def _beaten(self) -> None:
         self.done += 1
@@ -116,9 +123,54 @@ async def test_a_node_may_send_as_long_as_it_was_heard_lately(one: One) -> None:
     assert (one.nodes.may_send(), one.nodes.leads()) == (None, True)
 
 
+async def test_each_beat_says_by_which_rules_its_node_goes_then(table: Table, one: One) -> None:
+    assert table.rows[1].rules == "r1"
+    one.rules = "r2"
+    assert table.rows[1].rules == "r1"
+    await one.nodes.once()
+    assert table.rows[1].rules == "r2"
+    table.end(1)
+    await one.nodes.once()
+    assert [(node.epoch, node.rules) for node in table.rows.values()] == [(1, "r2"), (2, "r2")], "it joined anew"
+
+
+async def test_a_node_knows_how_many_go_by_other_rules_and_whether_the_one_that_leads_does(
+    table: Table, one: One
+) -> None:
+    others = [One(table, name) for name in ("b", "c")]
+    for other in others:
+        await other.nodes.join()
+    everyone = (one, *others)
+    assert [(each.nodes.other_rules, each.nodes.leaders_rules) for each in everyone] == [(0, "")] * 3
+    one.rules = "r2"
+    assert others[0].nodes.other_rules == 0, "it has not said so"
+    assert one.nodes.leaders_rules == "", "it leads itself, whatever its last beat said"
+    await one.lives(1, *others)
+    assert [(each.nodes.other_rules, each.nodes.leaders_rules) for each in everyone] == [(2, ""), (1, "r2"), (1, "r2")]
+    others[0].rules = "r2"
+    assert (others[0].nodes.other_rules, others[0].nodes.leaders_rules) == (1, ""), "what it goes by now"
+    await one.lives(1, *others)
+    assert [(each.nodes.other_rules, each.nodes.leaders_rules) for each in everyone] == [(1, ""), (1, ""), (2, "r2")]
+    table.end(3)
+    await one.lives(1)
+    assert one.nodes.other_rules == 0, "who was taken for dead goes by no rules"
+
+
+async def test_rules_of_a_node_that_has_not_beaten_yet_are_no_other_rules(table: Table, one: One) -> None:
+    table.join("b")
+    await one.nodes.once()
+    assert one.nodes.living == 2
+    assert one.nodes.other_rules == 0
+    table.end(1)
+    table.beat(2, "r2")
+    await one.nodes.once()
+    assert (one.nodes.epoch, one.nodes.other_rules, one.nodes.leaders_rules) == (3, 1, "r2")
+
+
 async def test_a_node_that_never_joined_sends_nothing_and_does_not_lead(table: Table) -> None:
     nodes = One(table).nodes
     assert (nodes.may_send(), nodes.leads(), nodes.living) == (WHY, False, 1)
+    assert (nodes.other_rules, nodes.leaders_rules) == (0, "")
 
 
 async def test_the_lease_counts_from_before_the_beat_was_sent(one: One) -> None:
@@ -325,7 +377,9 @@ async def test_beats_follow_each_other_until_it_leaves_whatever_happens_in_betwe
             case 6:
                 await one.nodes.leave()
 
-    one.nodes = Nodes(cast("Ledger", one.line), "here", beaten=one._beaten, clock=lambda: one.now, sleep=sleep)
+    one.nodes = Nodes(
+        cast("Ledger", one.line), "here", beaten=one._beaten, rules=str, clock=lambda: one.now, sleep=sleep
+    )
     await one.nodes.join()
     await one.nodes.follow()
     assert slept == [BEAT_S] * 6
@@ -349,7 +403,7 @@ async def test_what_follows_a_beat_holds_up_no_beat_however_long_it_takes(table:
         if slept == 20:
             await one.nodes.leave()
 
-    one.nodes = Nodes(cast("Ledger", one.line), "here", beaten=endless, clock=lambda: one.now, sleep=sleep)
+    one.nodes = Nodes(cast("Ledger", one.line), "here", beaten=endless, rules=str, clock=lambda: one.now, sleep=sleep)
     await one.nodes.join()
     async with asyncio.timeout(20):
         await one.nodes.follow()
@@ -362,11 +416,11 @@ async def test_a_node_that_leaves_while_its_beat_is_on_its_way_does_not_join_aga
     await one.nodes.join()
     leaving: list[asyncio.Task[None]] = []
 
-    async def crossed() -> Sequence[Node]:
+    async def crossed(rules: str) -> Sequence[Node]:
         leaving.append(asyncio.create_task(one.nodes.leave()))
         while table.living:  # noqa: ASYNC110 - until the other way was quicker
             await asyncio.sleep(0)
-        return table.beat(one.line.epoch)
+        return table.beat(one.line.epoch, rules)
 
     one.line.beat = crossed  # type: ignore[method-assign]
     await one.nodes.once()

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway import ledger as ledgers
 from gateway.cli import output
+from gateway.cli.beats import watched
 from gateway.cli.failure import Exit, Failure, confirmed
 from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, yes_option
 from gateway.cli.opened import ledger_at, settled
@@ -84,7 +85,6 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _COPIED_AT_ONCE = 2_000
-_BEATS_S = 2.0  # in which a living node beats
 
 
 @click.group()
@@ -293,7 +293,7 @@ def reopen(*, yes: bool, ledger: str | None, as_json: bool) -> None:
     url = settled(ledger=ledger).ledger
     if not is_postgres(url):
         raise Failure("a ledger in SQLite is restored and reopened at once: panelmux ledger restore", Exit.MISUSE)
-    living = asyncio.run(_beating(url))
+    living = asyncio.run(_living(url))
     if living:
         raise Failure(f"gateways sell from it: {', '.join(living)}; stop them first", Exit.UNREACHABLE)
     output.say("what was open in the backup is laid before people, and a million ids are left out")
@@ -306,16 +306,10 @@ def reopen(*, yes: bool, ledger: str | None, as_json: bool) -> None:
     output.say("start the gateways, then panelmux order list --unknown")
 
 
-async def _beating(url: str) -> tuple[str, ...]:
-    """The nodes that live: whose beats go on."""
-    opened = SQLLedger(Postgres(url), ledgers.now_ms)
-    await opened.open()
-    try:
-        before = {node.epoch: node.beat for node in await opened.nodes()}
-        await asyncio.sleep(_BEATS_S)
-        return tuple(node.name for node in await opened.nodes() if node.beat != before.get(node.epoch, node.beat))
-    finally:
-        await opened.close()
+async def _living(url: str) -> tuple[str, ...]:
+    async with ledger_at(url) as opened:
+        nodes, beating = await watched(opened)
+    return tuple(node.name for node in nodes if node.epoch in beating)
 
 
 async def _reopened(url: str) -> Reopened:

@@ -160,13 +160,17 @@ class Ledger(Memory, Protocol):
         """At a start: this process sells from now on, as others do; gives its epoch."""
         ...
 
-    async def beat(self) -> Sequence[Node]:
-        """This process lives; gives all that do, by epoch, and those of the last minutes that were taken for dead.
+    async def beat(self, rules: str) -> Sequence[Node]:
+        """This process lives, and goes by that version of the rules; gives what `nodes` does.
 
         Raises:
             Fenced: this one was.
             Rewound: the ledger is older than it was.
         """
+        ...
+
+    async def nodes(self) -> Sequence[Node]:
+        """Those that live, and those of the last minutes that others took for dead, by epoch."""
         ...
 
     async def take_over(self, epoch: int) -> int | None:

@@ -33,6 +33,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         epoch: its own, higher than that of every node before it.
         beat: how often it has said that it lives.
+        rules: version of the rules file that it goes by; empty until its first beat.
         ended_ms: when others took it for dead; None while it is not.
     """
 
@@ -40,6 +41,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     beat: int
     started_ms: int
+    rules: str = ""
     ended_ms: int | None = None
 
 

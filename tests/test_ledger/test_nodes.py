@@ -29,8 +29,8 @@ async def test_each_node_that_joins_has_a_higher_epoch_and_all_are_seen_with_the
     clock.ms += 5
     second = await other.join("b")
     assert second > first
-    await ledger.beat()
-    seen = await ledger.beat()
+    await ledger.beat("r1")
+    seen = await ledger.beat("r1")
     assert [(node.epoch, node.name, node.beat, node.ended_ms) for node in seen] == [
         (first, "a", 2, None),
         (second, "b", 0, None),
@@ -39,19 +39,38 @@ async def test_each_node_that_joins_has_a_higher_epoch_and_all_are_seen_with_the
     assert await other.join("b") > second, "a start under the same name is another node"
 
 
+async def test_the_rules_that_a_node_goes_by_are_those_of_its_last_beat_and_whoever_looks_sees_them(
+    ledger: Ledger, other: Ledger, clock: Clock
+) -> None:
+    first, second = await ledger.join("a"), await other.join("b")
+    assert [node.rules for node in await other.nodes()] == ["", ""]
+    assert [node.rules for node in await ledger.beat("r1")] == ["r1", ""]
+    await other.beat("r1")
+    await ledger.beat("r2")
+    assert [(node.epoch, node.rules, node.beat) for node in await other.nodes()] == [
+        (first, "r2", 2),
+        (second, "r1", 1),
+    ]
+    await ledger.take_over(second)
+    with pytest.raises(Fenced):
+        await other.beat("r3")
+    [_, dead] = await ledger.nodes()
+    assert (dead.rules, dead.ended_ms, dead.beat) == ("r1", clock.ms, 1)
+
+
 async def test_a_node_taken_for_dead_is_told_of_for_a_while_and_one_that_left_is_not(
     ledger: Ledger, other: Ledger, clock: Clock
 ) -> None:
     epoch, gone = await ledger.join("a"), await other.join("b")
     assert await ledger.take_over(gone) == 0
-    assert [(node.epoch, node.ended_ms) for node in await ledger.beat()] == [(epoch, None), (gone, clock.ms)]
+    assert [(node.epoch, node.ended_ms) for node in await ledger.beat("r1")] == [(epoch, None), (gone, clock.ms)]
     clock.ms += ENDED_MS + 1
-    assert [node.epoch for node in await ledger.beat()] == [epoch]
+    assert [node.epoch for node in await ledger.beat("r1")] == [epoch]
     left = await other.join("b")
     await other.stopped()
-    assert left not in {node.epoch for node in await ledger.beat()}
+    assert left not in {node.epoch for node in await ledger.beat("r1")}
     with pytest.raises(Fenced):
-        await other.beat()
+        await other.beat("r1")
 
 
 async def test_what_a_dead_node_was_sending_is_unknown_once_and_what_others_send_is_not(
@@ -90,7 +109,7 @@ async def test_a_node_taken_for_dead_writes_no_intent_and_its_outcomes_count(led
         lambda: other.settle(sent(placed[0]), Refused(reason="funds"), BETA),
         lambda: other.send(waits.order, BETA),
         lambda: other.pass_on(sent(taken), told(OrderStatus.PARTIAL, remains=10), BETA, next_ms=None),
-        other.beat,
+        lambda: other.beat("r1"),
     ):
         with pytest.raises(Fenced):
             await call()

@@ -216,7 +216,7 @@ async def test_beats_wait_for_no_order_and_no_order_for_strays(kept: Ledger, raw
             return bool(await raw.fetchval("SELECT COUNT(*) >= 1 FROM pg_locks WHERE NOT granted"))
 
         await until(all_wait)
-        assert [node.epoch for node in await kept.beat()] == [epoch]
+        assert [node.epoch for node in await kept.beat("r1")] == [epoch]
         assert not any(placing.done() for placing in waiting)
     await asyncio.gather(*waiting)
     async with raw.transaction():

@@ -31,7 +31,7 @@ async def test_what_was_open_waits_for_people_and_ids_go_on_above(url: str) -> N
     assert (await kept.learned("alpha")).highest is None
     assert (await kept.learned("alpha")).orders == 1
     with pytest.raises(Fenced):
-        await kept.beat()
+        await kept.beat("r1")
     await kept.close()
     opened = gateway.ledger.ledger(url)
     await opened.open()

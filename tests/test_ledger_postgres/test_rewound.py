@@ -17,10 +17,10 @@ pytestmark = pytest.mark.anyio
 async def test_a_node_sees_that_its_ledger_is_older_than_it_was(kept: Ledger, raw: Any, older: str) -> None:
     await kept.join("here")
     for _ in range(3):
-        await kept.beat()
+        await kept.beat("r1")
     await raw.execute(older)
     with pytest.raises(Rewound, match="panelmux ledger reopen"):
-        await kept.beat()
+        await kept.beat("r1")
 
 
 async def test_a_shop_without_money_is_left_out_of_the_group_and_no_other_is(

@@ -241,7 +241,7 @@ async def every_hot_question(kept: Ledger) -> None:
     await kept.wishes()
     await kept.waiting()
     await kept.recent(0)
-    await kept.beat()
+    await kept.beat("r1")
     await kept.answered([placed.order])
     await kept.strays([], older_ms=30_000)
     await kept.observe(sent(placed), told(OrderStatus.PARTIAL, remains=3), next_ms=None)

@@ -163,8 +163,9 @@ class SQLLedger(SQLMemory):
         self._epoch, self._beats = await self._database.write(nodes.join, name, self._now_ms()), 0
         return self._epoch
 
-    async def beat(self) -> Sequence[Node]:
-        seen = await self._database.write(nodes.beat, self._epoch, self._beats, self._now_ms() - ENDED_MS)
+    async def beat(self, rules: str) -> Sequence[Node]:
+        since_ms = self._now_ms() - ENDED_MS
+        seen = await self._database.write(nodes.beat, self._epoch, self._beats, rules, since_ms)
         self._beats = next((node.beat for node in seen if node.epoch == self._epoch), self._beats)
         return seen
 

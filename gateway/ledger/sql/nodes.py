@@ -27,14 +27,14 @@ _JOIN = "INSERT INTO node (epoch, name, started_ms) VALUES (?, ?, ?)"
 _FORGET = "DELETE FROM node WHERE ended_ms < ? AND epoch < ?"
 _KEPT_MS: Final = 7 * 86_400_000
 _LIVING = "SELECT epoch FROM node WHERE ended_ms IS NULL ORDER BY epoch"
-_BEAT = "UPDATE node SET beat = beat + 1 WHERE epoch = ? AND ended_ms IS NULL RETURNING beat"
+_BEAT = "UPDATE node SET beat = beat + 1, rules = ? WHERE epoch = ? AND ended_ms IS NULL RETURNING beat"
 _KNOWN: Final = "SELECT epoch FROM node WHERE epoch = ?"
 _REWOUND: Final = (
     "ledger: it is older than it was: a backup, or a standby that lagged; panelmux ledger reopen, then start"
 )
 _SEEN = """
-    SELECT epoch, name, beat, started_ms, ended_ms FROM node WHERE ended_ms IS NULL
-    UNION ALL SELECT epoch, name, beat, started_ms, ended_ms FROM node WHERE ended_ms >= ? AND clean = 0
+    SELECT epoch, name, beat, started_ms, rules, ended_ms FROM node WHERE ended_ms IS NULL
+    UNION ALL SELECT epoch, name, beat, started_ms, rules, ended_ms FROM node WHERE ended_ms >= ? AND clean = 0
     ORDER BY 1"""
 _CLEAN = "SELECT clean FROM node WHERE epoch = (SELECT MAX(epoch) FROM node)"
 _RESERVE = """
@@ -81,14 +81,16 @@ def reserve(epoch: int, now_ms: int) -> Work[None]:
     yield _RESERVE, (epoch, now_ms, now_ms)
 
 
-def beat(epoch: int, known: int, since_ms: int) -> Work[Sequence[Node]]:
-    """Say that this node lives; gives all that do, and those ended by others since then. It made `known` beats before.
+def beat(epoch: int, known: int, rules: str, since_ms: int) -> Work[Sequence[Node]]:
+    """Say that this node lives, and by which `rules`; gives all that live, and those ended by others since then.
+
+    It made `known` beats before.
 
     Raises:
         Fenced: it is among those.
         Rewound: the ledger does not know what it knew.
     """
-    beaten = yield _BEAT, (epoch,)
+    beaten = yield _BEAT, (rules, epoch)
     if not beaten and not (yield _KNOWN, (epoch,)):
         raise Rewound(_REWOUND)
     if not beaten:
@@ -102,8 +104,8 @@ def seen(since_ms: int) -> Work[Sequence[Node]]:
     """The nodes that live, and those ended by others since then."""
     rows = yield _SEEN, (since_ms,)
     return tuple(
-        Node(epoch=epoch, name=name, beat=beat, started_ms=started_ms, ended_ms=ended_ms)
-        for epoch, name, beat, started_ms, ended_ms in rows
+        Node(epoch=epoch, name=name, beat=beat, started_ms=started_ms, rules=rules, ended_ms=ended_ms)
+        for epoch, name, beat, started_ms, rules, ended_ms in rows
     )
 
 

@@ -316,11 +316,13 @@ CREATE TABLE waiting (
     at_ms BIGINT NOT NULL
 );
 
--- Who sells from the ledger: one row a process that does, or did.
+-- Who sells from the ledger: one row a process that does, or did. `rules`: the version of the rules file that it goes by,
+-- as its last beat said.
 CREATE TABLE node (
     epoch BIGINT PRIMARY KEY,
     name TEXT NOT NULL,
     beat BIGINT NOT NULL DEFAULT 0,
+    rules TEXT NOT NULL DEFAULT '',
     started_ms BIGINT NOT NULL,
     ended_ms BIGINT,
     clean INTEGER NOT NULL DEFAULT 0 CHECK (clean IN (0, 1))

@@ -1,9 +1,10 @@
--- Who sells from the ledger: one row a process that does, or did. `beat` counts its signs of life; `clean`: it stopped
--- in good order.
+-- Who sells from the ledger: one row a process that does, or did. `beat` counts its signs of life, each of which
+-- says by which version of the rules file it goes; `clean`: it stopped in good order.
 CREATE TABLE node (
     epoch INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
     beat INTEGER NOT NULL DEFAULT 0,
+    rules TEXT NOT NULL DEFAULT '',
     started_ms INTEGER NOT NULL,
     ended_ms INTEGER,
     clean INTEGER NOT NULL DEFAULT 0 CHECK (clean = 0 OR clean = 1)

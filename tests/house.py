@@ -177,7 +177,7 @@ class House:
         assert lost == [], [(link, free.get(link)) for link in {entry.fields["link"] for _, entry in lost}]
         for panel, entry in bought:
             [there] = [one for one in attempts[entry.fields["link"]] if one.panel == panel]
-            assert there.state in {AttemptState.ACCEPTED, AttemptState.UNKNOWN}
+            assert there.state in {AttemptState.ACCEPTED, AttemptState.UNKNOWN}, there
             assert there.remote_id in {None, str(entry.remote_id)}
         states = Counter(one.state for tries in attempts.values() for one in tries)
         assert states[AttemptState.ACCEPTED] <= len(bought)

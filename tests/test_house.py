@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from gateway.ledger.records import AttemptState
+from providers.sandbox.server import Listener
 from tests import databases
 from tests.house import PATIENCE_S, busy, house, is_there
 from tests.running import until
@@ -102,7 +103,8 @@ async def test_workers_are_started_anew_and_end_with_their_parent(tmp_path: Path
             os.kill(workers[0], signal.SIGKILL)
 
             async def is_anew() -> bool:
-                return await are_two() and len(await made.known()) == 3
+                lives = [lives for _, lives, _ in await made.known()]
+                return len(parent.children) == 2 and len(lives) == 3 and sum(lives) == 2
 
             await until(is_anew, for_s=PATIENCE_S)
             await made.sold(30)
@@ -120,20 +122,22 @@ async def test_workers_are_started_anew_and_end_with_their_parent(tmp_path: Path
 
 
 async def test_workers_that_are_stopped_refuse_new_calls_and_finish_what_is_on_its_way(
-    tmp_path: Path, ledger: str
+    tmp_path: Path, ledger: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with house(tmp_path, ledger, faults="add:1-20:delay_after=3") as made:
-        parent = await made.serve("a", WORKERS="2")
+    answers: list[Callable[[], None]] = []  # what the panel would say, as soon as it is let
+    monkeypatch.setattr(Listener, "later", lambda _listener, _after_s, act: answers.append(act))
+    async with house(tmp_path, ledger, faults="add:1-8:delay_after=1") as made:
+        parent = await made.serve("a", WORKERS="2", SYNC_WAIT_S="60")
 
         async def are_two() -> bool:
             return sum(lives for _, lives, _ in await made.known()) == 2
 
         await until(are_two, for_s=PATIENCE_S)
         async with aiohttp.ClientSession() as session:
-            asked = [asyncio.create_task(made.asked(session, parent, f"https://x.example/{n}")) for n in range(20)]
+            asked = [asyncio.create_task(made.asked(session, parent, f"https://x.example/{n}")) for n in range(8)]
 
             async def all_on_their_way() -> bool:
-                return len(made.boxes[0].journal) == 20
+                return len(answers) == 8
 
             await until(all_on_their_way)
             parent.send(signal.SIGTERM)
@@ -149,7 +153,9 @@ async def test_workers_that_are_stopped_refuse_new_calls_and_finish_what_is_on_i
 
             await until(is_refused)
             assert not any(one.done() for one in asked), "the drain goes on"
-            assert await asyncio.gather(*asked) == [True] * 20
+            for answer in answers:
+                answer()
+            assert await asyncio.gather(*asked) == [True] * 8
         assert await parent.process.wait() == 0
-        assert await made.check() == {AttemptState.ACCEPTED: 20}
+        assert await made.check() == {AttemptState.ACCEPTED: 8}
         assert sorted(await made.known()) == [("a/1", False, True), ("a/2", False, True)]

@@ -121,7 +121,7 @@ async def test_it_is_not_ready_while_the_ledger_cannot_be_written(
 
     async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
         await shop.gateway.catalog.until_ready()
-        monkeypatch.setattr(shop.gateway.ledger, "postpone", full)
+        monkeypatch.setattr(shop.gateway.ledger, "touch", full)
         status, text = await page(shop, "/readyz")
         assert (status, '"ledger"' in text) == (503, True)
 

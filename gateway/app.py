@@ -86,7 +86,7 @@ class Gateway:
         self.metrics = Metrics()
         self.door = door(settings, self.metrics)
         self._pulse = Pulse(self.door.strain, lambda: self.ledger.postpone([], 0), self.metrics)
-        self._writable = Writable(lambda: self.ledger.touch())
+        self._writable = Writable(self.ledger)
         self._spill = Spill(spill_path(settings))
         self._lock = None if is_postgres(settings.ledger) else Lock(settings.ledger)
         self.nodes = self._node(rhythm)

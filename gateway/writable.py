@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
+from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import LedgerError
 
 EVERY_S: Final = 1.0
@@ -15,13 +16,13 @@ PATIENCE_S: Final = 2.0
 
 
 class Writable:
-    """Asked whenever somebody wants to know. `write` writes something, and returns once it is on disk.
+    """Asked whenever somebody wants to know.
 
     Who asks while a write is under way, or soon after, has its answer. One that hangs is the only one that does.
     """
 
-    def __init__(self, write: Callable[[], Awaitable[None]], *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._write = write
+    def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = ledger
         self._clock = clock
         self._last: asyncio.Task[bool] | None = None
         self._began = 0.0
@@ -44,7 +45,7 @@ class Writable:
 
     async def _written(self) -> bool:
         try:
-            await self._write()
+            await self._ledger.touch()
         except LedgerError:
             return False
         return True

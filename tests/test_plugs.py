@@ -256,7 +256,9 @@ async def test_it_is_not_ready_while_nothing_can_be_written_and_is_again_once_it
     disk: Path, fault: Callable[[Path], contextlib.AbstractContextManager[None]]
 ) -> None:
     box = sandbox("p0")
-    async with box.serve() as url, selling(rules([url]), disk) as shop:
+    async with box.serve() as url, contextlib.AsyncExitStack() as open:
+        await account(disk, [url])  # so that what is written from now on makes the log longer
+        shop = await open.enter_async_context(selling(rules([url]), disk))
         await shop.gateway.catalog.until_ready()
 
         async def told() -> tuple[int, object]:

@@ -1,9 +1,11 @@
 """Whether the ledger can be written: one write for all who ask, and none that waits behind another."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
+from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import LedgerBusy
 from gateway.writable import EVERY_S, Writable
 
@@ -19,9 +21,9 @@ class Disk:
         self.hangs = False
         self.fault: Exception | None = None
         self.goes_on = asyncio.Event()
-        self.writable = Writable(self._write, clock=lambda: self.now)
+        self.writable = Writable(cast("Ledger", self), clock=lambda: self.now)
 
-    async def _write(self) -> None:
+    async def touch(self) -> None:
         self.writes += 1
         if self.hangs:
             await self.goes_on.wait()
@@ -65,6 +67,7 @@ async def test_a_write_that_hangs_is_a_no_and_no_other_is_begun_behind_it(monkey
     disk.goes_on.set()
     while not await disk.writable():  # noqa: ASYNC110 - until it has heard of it
         await asyncio.sleep(0)
+    assert await disk.writable()
     assert disk.writes == 2
 
 

@@ -110,7 +110,7 @@ Change = Mapping[str, int | str | None]
         ("orders", [{"charge": 1}], "SUM(charge)"),
         ("orders", [{"refunded": 1}], "SUM(refunded)"),
         ("attempt", [{"state": "untracked", "remote_id": None}], "remote_id IS NOT NULL"),
-        ("entry", [{"amount": 1}], "SUM(amount), 0) FROM entry"),
+        ("entry", [{"amount": -1}], "SUM(amount), 0) FROM entry"),
         ("entry", [{"amount": 1}, {"amount": -1}], "WHERE amount > 0"),
         ("account", [{"available": 1, "topups": -1}], "SUM(available)"),
         ("account", [{"held": 1, "topups": -1}], "SUM(held)"),

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from gateway.ledger.postgres.connection import connect
-from gateway.ledger.postgres.database import GROUPS
+from gateway.ledger.postgres.database import GROUPS, WRITERS
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Accepted
 from tests.running import until
@@ -36,7 +36,9 @@ async def test_the_pulse_waits_where_orders_wait(kept: Ledger, raw: Any, url: st
             return bool(await asking.fetchval(WAITING) == many)
 
         await until(waits)
+    await asyncio.gather(*(kept.postpone([sent(placed)], 1) for _ in range(4 * WRITERS)))  # all of them are connected
     pulse = asyncio.ensure_future(kept.postpone([], 0))
+    await asyncio.sleep(0)  # it comes first
     for _ in range(20):
         await kept.postpone([sent(placed)], 1)
     assert not pulse.done(), "it tells nothing of how long orders wait"
@@ -75,14 +77,17 @@ async def test_what_was_learned_is_put_together_by_one_at_a_time_and_nobody_wait
 async def test_a_node_that_pauses_in_the_middle_of_a_transaction_holds_nobody_up(kept: Ledger, url: str) -> None:
     """The server ends it: orders of other nodes go on, and nothing of it is kept."""
     account = await funded(kept)
-    paused = await connect(url)
-    await paused.execute("BEGIN")
-    await paused.execute("UPDATE account SET available = available - 1, topups = topups + 1")
     before = await kept.balance(account.id)
-    await kept.place(placement(account))
-    assert await kept.balance(account.id) == before - CHARGE
-    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
-        await paused.execute("COMMIT")
+    paused = await connect(url)
+    try:
+        await paused.execute("BEGIN")
+        await paused.execute("UPDATE account SET available = available - 1, topups = topups + 1")
+        await kept.place(placement(account))
+        assert await kept.balance(account.id) == before - CHARGE
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await paused.execute("COMMIT")
+    finally:
+        paused.terminate()
 
 
 async def test_a_touch_is_a_row_that_is_written_and_no_node_waits_for_anothers(kept: Ledger, raw: Any) -> None:

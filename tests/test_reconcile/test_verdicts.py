@@ -429,4 +429,5 @@ def test_what_another_node_buys_while_ids_are_asked_about_is_not_taken_for_what_
         await stage.minutes(30)
         assert (await stage.last(gone)).remote_id is None
 
-    played(scene, Stage(evidence_ids=Tells.TRUSTED, evidence_balance=Tells.NEVER))
+    logs = played(scene, Stage(evidence_ids=Tells.TRUSTED, evidence_balance=Tells.NEVER))
+    assert not logged(logs, "look", "not_written"), "only the ledger's own rules kept it from being taken for it"

@@ -1,4 +1,4 @@
-"""Whether the ledger can be written: found out by writing to it."""
+"""Whether the ledger can be written: found out by writing to it, for an empty transaction sees no full disk."""
 
 import asyncio
 import time

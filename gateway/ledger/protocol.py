@@ -180,7 +180,7 @@ class Ledger(Memory, Protocol):
         """See to it that there is room for the orders to come."""
 
     async def touch(self) -> None:
-        """Write something that tells nothing: where there is no room on the disk, it raises."""
+        """Write something that tells nothing, in a few bytes: it raises where not even they can be written."""
 
     async def strays(self, known: Sequence[int], *, older_ms: int) -> int:
         """Attempts of this node that are *sending*, older than that, and none of those `known` to be on their way: they

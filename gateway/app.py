@@ -30,13 +30,13 @@ from gateway.placing import Placing, recovered, unspilled
 from gateway.reconcile import Reconcile
 from gateway.rules.model import Rules
 from gateway.settings import Settings, is_postgres, networks, node_name, spill_path
+from gateway.writable import Writable
 
 _log = structlog.get_logger()
 
 _COUNTED: Final = 10_000  # unknown attempts that are counted; nobody has more
 _STRAYS_S: Final = 30.0
 _READ_S: Final = 1.0  # how long a reader of /metrics waits for the ledger
-_READY_S: Final = 2.0  # a ledger that cannot be written for so long is not ready
 
 
 class Refused(Exception):
@@ -86,6 +86,7 @@ class Gateway:
         self.metrics = Metrics()
         self.door = door(settings, self.metrics)
         self._pulse = Pulse(self.door.strain, lambda: self.ledger.postpone([], 0), self.metrics)
+        self._writable = Writable(self.ledger)
         self._spill = Spill(spill_path(settings))
         self._lock = None if is_postgres(settings.ledger) else Lock(settings.ledger)
         self.nodes = self._node(rhythm)
@@ -155,6 +156,7 @@ class Gateway:
                 opened.callback(self._lock.give_back)
             opened.push_async_callback(self.ledger.close)
             await self.ledger.open()
+            opened.push_async_callback(self._writable.stop)
             await self.ledger.bind_currency(self.rules.currency)
             await self.accounts.bind()
             await asyncio.to_thread(self._spill.open)
@@ -269,20 +271,11 @@ class Gateway:
             ("lease", self.nodes.may_send() is not None),
             ("catalogue", lacks_catalogue),
             ("rules", lacks_catalogue and bool(self.nodes.leaders_rules)),
-            ("ledger", not await self._writes()),
+            ("ledger", not await self._writable()),
         )
         waiting = [name for name, wrong in facts if wrong]
         body = msgspec.json.encode({"ready": not waiting, "waiting_for": waiting})
         return Response(body, status_code=503 if waiting else 200, media_type="application/json")
-
-    async def _writes(self) -> bool:
-        """Whether the ledger takes a transaction: not locked, not taken away. An empty one: a full disk is not seen."""
-        try:
-            async with asyncio.timeout(_READY_S):
-                await self.ledger.postpone([], 0)
-        except (LedgerError, TimeoutError):
-            return False
-        return True
 
     async def _metrics(self, request: Request) -> Response:
         """Names panels, so it is for the machines that the settings name, and not for what a balancer passes on."""

@@ -170,6 +170,7 @@ MATRIX: Final[tuple[Row, ...]] = (
         "disk full",
         (
             "plugs::an_id_that_the_ledger_cannot_take_is_kept_beside_it",
+            "plugs::it_is_not_ready_while_nothing_can_be_written_and_is_again_once_it_can",
             "ledger_sqlite/commits::on_a_full_disk_the_ledger_is_busy_and_keeps_nothing",
         ),
     ),

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from gateway.app import Gateway
@@ -13,7 +14,7 @@ from gateway.ledger.lock import LedgerInUse, Lock
 from gateway.ledger.records import LedgerBusy, LedgerError
 from gateway.rules.model import Ids, Publish, Route, Rules, Service
 from providers.sandbox import Sandbox
-from tests import wares
+from tests import databases, wares
 from tests.running import Selling, panel, selling, settings, until
 from tests.servers import Valkey
 
@@ -123,7 +124,7 @@ async def test_it_is_not_ready_while_the_ledger_cannot_be_written(
 
     async with sandbox().serve() as url, selling(rules(url), tmp_path) as shop:
         await shop.gateway.catalog.until_ready()
-        monkeypatch.setattr(shop.gateway.ledger, "postpone", full)
+        monkeypatch.setattr(shop.gateway.ledger, "touch", full)
         status, text = await page(shop, "/readyz")
         assert (status, '"ledger"' in text) == (503, True)
 
@@ -273,6 +274,25 @@ async def test_a_panel_that_is_slow_delays_no_other_ones_orders(tmp_path: Path) 
             await until(done)
             told = await shop.call("status", order=first["order"])
             assert told["status"] == "Pending"
+
+
+async def test_a_gateway_that_leads_sees_to_it_that_there_is_room_for_the_orders_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.app._STRAYS_S", 0.05)  # what is done now and then
+    url = await asyncio.to_thread(databases.postgres, tmp_path)
+    raw = await asyncpg.connect(url)
+    async with Gateway(settings(tmp_path, url), Rules(panels={})):
+        ranges = "SELECT COUNT(*) FROM pg_inherits WHERE inhparent = 'orders'::regclass"
+        before = await raw.fetchval(ranges)
+        await raw.execute("SELECT setval('order_ids', $1)", before * 16_777_216)  # in none that there is
+
+        async def is_made() -> bool:
+            return bool(await raw.fetchval(ranges) == before + 2)
+
+        await until(is_made)
+    await raw.close()
+    await asyncio.to_thread(databases.drop, url)
 
 
 async def test_a_stop_leaves_no_task_behind(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """A ledger in SQLite that is copied into PostgreSQL: whole, the same, and sold from as before."""
 
 import asyncio
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,3 +98,54 @@ async def test_a_copy_that_comes_out_otherwise_is_not_kept(tmp_path: Path, monke
     monkeypatch.undo()
     assert (await copying.copy(path, url, 1)).rows["orders"] == 30
     await asyncio.to_thread(drop, url)
+
+
+Change = Mapping[str, int | str | None]
+"""To a row: numbers are added, all else takes the place of what stood there."""
+
+
+@pytest.mark.parametrize(
+    ("table", "changes", "question"),
+    [
+        ("orders", [{"charge": 1}], "SUM(charge)"),
+        ("orders", [{"refunded": 1}], "SUM(refunded)"),
+        ("attempt", [{"state": "untracked", "remote_id": None}], "remote_id IS NOT NULL"),
+        ("entry", [{"amount": -1}], "SUM(amount), 0) FROM entry"),
+        ("entry", [{"amount": 1}, {"amount": -1}], "WHERE amount > 0"),
+        ("account", [{"available": 1, "topups": -1}], "SUM(available)"),
+        ("account", [{"held": 1, "topups": -1}], "SUM(held)"),
+    ],
+)
+async def test_a_copy_whose_sums_differ_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, changes: Sequence[Change], question: str
+) -> None:
+    """There are as many rows, and some of them say something else."""
+    path, url = tmp_path / "l.db", await asyncio.to_thread(postgres, tmp_path)
+    await filled(path)
+    pages = copying._pages
+
+    def altered(db: sqlite3.Connection, name: str, names: Sequence[str]) -> Iterator[list[tuple[Any, ...]]]:
+        left = list(changes) if name == table else []
+        for rows in pages(db, name, names):
+            yield [_changed(dict(zip(names, row, strict=True)), left) for row in rows]
+
+    monkeypatch.setattr(copying, "_pages", altered)
+    with pytest.raises(LedgerError, match=f"{re.escape(question)}.*: .*, and .* in the copy"):
+        await copying.copy(path, url, 1)
+    monkeypatch.undo()
+    assert (await copying.copy(path, url, 1)).rows["orders"] == 30
+    await asyncio.to_thread(drop, url)
+
+
+def _changed(row: dict[str, Any], left: list[Change]) -> tuple[Any, ...]:
+    """The row after the next of the changes, if that is one for it: nothing is removed where there is nothing."""
+    if left and all(row[name] is not None for name in left[0]) and row.get("amount", 0) * _added(left[0]) >= 0:
+        for name, change in left.pop(0).items():
+            row[name] = row[name] + change if isinstance(change, int) else change
+    return tuple(row.values())
+
+
+def _added(change: Change) -> int:
+    amount = change.get("amount", 0)
+    assert isinstance(amount, int)
+    return amount

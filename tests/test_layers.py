@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
     {"gateway.orders", "gateway.reconcile", "gateway.nodes"},
     {"gateway.placing"},
     {"gateway.evidence"},
-    {"gateway.catalog", "gateway.accounts", "gateway.admission", "gateway.door"},
+    {"gateway.catalog", "gateway.accounts", "gateway.admission", "gateway.door", "gateway.writable"},
     {"gateway.circuits"},
     {"gateway.panels"},
     {"gateway.rules"},

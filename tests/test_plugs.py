@@ -25,7 +25,7 @@ from gateway.ledger.sqlite import backup as copies
 from providers.base import OrderStatus
 from providers.service_types import Default
 from tests.crash_child import PATIENCE_S, rules
-from tests.running import settings, until
+from tests.running import selling, settings, until
 from tests.test_crash import sandbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -249,6 +249,36 @@ async def test_an_id_that_the_ledger_cannot_take_is_kept_beside_it(
         spill.open()
         assert spill.left() == []
         spill.close()
+
+
+@pytest.mark.parametrize("fault", [full_disk, locked_ledger])
+async def test_it_is_not_ready_while_nothing_can_be_written_and_is_again_once_it_can(
+    disk: Path, fault: Callable[[Path], contextlib.AbstractContextManager[None]]
+) -> None:
+    box = sandbox("p0")
+    async with box.serve() as url, contextlib.AsyncExitStack() as open:
+        await account(disk, [url])  # so that what is written from now on makes the log longer
+        shop = await open.enter_async_context(selling(rules([url]), disk))
+        await shop.gateway.catalog.until_ready()
+
+        async def told() -> tuple[int, object]:
+            async with shop.session.get(shop.url.removesuffix("/api/v2") + "/readyz") as answer:
+                return answer.status, await answer.json()
+
+        async def is_ready() -> bool:
+            return (await told())[0] == 200
+
+        async def is_not() -> bool:
+            return not await is_ready()
+
+        assert await is_ready()
+        with fault(disk):
+            await until(is_not)
+            assert await told() == (503, {"ready": False, "waiting_for": ["ledger"]})
+            assert "error" in await shop.call("add", service=1, link=LINK, quantity=10)
+            assert box.sends["add"] == 0
+        await until(is_ready)
+        assert "order" in await shop.call("add", service=1, link=f"{LINK}/again", quantity=10)
 
 
 async def test_a_backup_that_is_put_back_buys_nothing_again(tmp_path: Path) -> None:

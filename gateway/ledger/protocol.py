@@ -183,6 +183,9 @@ class Ledger(Memory, Protocol):
     async def make_room(self) -> None:
         """See to it that there is room for the orders to come."""
 
+    async def touch(self) -> None:
+        """Write something that tells nothing, in a few bytes: it raises where not even they can be written."""
+
     async def strays(self, known: Sequence[int], *, older_ms: int) -> int:
         """Attempts of this node that are *sending*, older than that, and none of those `known` to be on their way: they
         were written, and nobody heard of it. They are *unknown* now; gives how many.

@@ -1,13 +1,21 @@
-"""The ledger as a whole: check, backup, restore."""
+"""The ledger as a whole: check, backup, restore, reopen."""
 
+import asyncio
+import contextlib
 import sqlite3
+import threading
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+import gateway.ledger
 from gateway.cli.failure import Exit
 from gateway.ledger.lock import Lock
 from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import AttemptState
+from tests import databases
 from tests.test_cli.shell import Shell, placed
+from tests.test_ledger.samples import funded, placement
 
 
 def test_a_ledger_that_is_right_says_so(shell: Shell) -> None:
@@ -95,3 +103,53 @@ def test_a_restore_where_there_is_no_ledger(shell: Shell) -> None:
     restored = shell.run("ledger", "restore", str(kept), "--yes")
     assert "what was placed since cannot be read" in restored.stderr
     assert "there was none" in restored.stdout
+
+
+@contextlib.contextmanager
+def beating(url: str) -> Iterator[None]:
+    """A gateway of another host lives, and tells so many times a second."""
+    begun, ending = threading.Event(), threading.Event()
+
+    async def lives() -> None:
+        opened = gateway.ledger.ledger(url)
+        await opened.open()
+        await opened.join("far")
+        try:
+            while not ending.is_set():
+                await opened.beat()
+                begun.set()
+                await asyncio.sleep(0.02)
+        finally:
+            await opened.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(lives(),))
+    thread.start()
+    try:
+        assert begun.wait(20)
+        yield
+    finally:
+        ending.set()
+        thread.join()
+
+
+def test_a_ledger_is_reopened_once_no_gateway_beats(shell: Shell) -> None:
+    shell.ledger = databases.postgres(shell.folder)
+    shell.environ |= {"PANELMUX_LEDGER": shell.ledger, "PANELMUX_PEPPER": "pepper of a test"}
+
+    async def sending(opened: Ledger) -> None:
+        await opened.join("far")
+        await opened.place(placement(await funded(opened)))
+
+    async def states(opened: Ledger) -> list[AttemptState]:
+        [order] = await opened.list_orders()
+        return [attempt.state for attempt in await opened.attempts(order.id)]
+
+    shell.keep(sending)
+    with beating(shell.ledger):
+        refused = shell.run("ledger", "reopen", "--yes")
+        assert refused.exit_code == Exit.UNREACHABLE, refused.output
+        assert "gateways sell from it: far; stop them first" in refused.stderr
+        assert shell.keep(states) == [AttemptState.SENDING]
+    assert shell.json("ledger", "reopen", "--yes") == {"unknown": 1, "followed": 0}
+    assert shell.keep(states) == [AttemptState.UNKNOWN]
+    databases.drop(shell.ledger)

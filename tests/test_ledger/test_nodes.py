@@ -1,12 +1,13 @@
 """Nodes of one ledger: who lives, who was taken for dead, and what is true of orders that other nodes placed."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any, Final
 
 import pytest
 
 from gateway.ledger.protocol import Ledger
-from gateway.ledger.records import Accepted, AttemptState, Fail, Fenced, NewPlacement, Next, Refused, Wait
+from gateway.ledger.records import Accepted, AttemptState, Fail, Fenced, LedgerBusy, NewPlacement, Next, Refused, Wait
 from gateway.ledger.repeated import Twin
 from gateway.ledger.reports import ENDED_MS
 from providers.base import OrderStatus
@@ -20,6 +21,22 @@ UNHEARD: Final = Twin(unheard_ms=120_000)
 
 
 # Who lives.
+
+
+async def test_a_touch_changes_nothing_that_anybody_reads(ledger: Ledger, other: Ledger) -> None:
+    account = await funded(ledger)
+    await ledger.touch()
+    await ledger.join("a")
+    await other.join("b")
+    placed = await ledger.place(placement(account))
+    before = await ledger.totals(), await ledger.events(placed.order)
+    for _ in range(3):
+        await asyncio.gather(ledger.touch(), other.touch(), ledger.touch())
+    assert (await ledger.totals(), await ledger.events(placed.order)) == before
+    await other.stopped()
+    await other.close()
+    with pytest.raises(LedgerBusy):
+        await other.touch()
 
 
 async def test_each_node_that_joins_has_a_higher_epoch_and_all_are_seen_with_their_beats(

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import resource
 import sqlite3
 import threading
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,34 @@ async def test_on_a_full_disk_the_ledger_is_busy_and_keeps_nothing(kept: Ledger,
     writer.execute(f"PRAGMA max_page_count = {pages + 1000}")
     await kept.place(placement(account))
     assert (await kept.totals()).orders == len(placed) + 1
+
+
+@contextlib.contextmanager
+def no_file_longer(than: int) -> Iterator[None]:
+    """What stands in a file can be written anew, and none becomes longer, as where the disk is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (than, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_touch_tells_of_a_disk_without_room_and_an_empty_transaction_does_not(
+    kept: Ledger, database: SQLite, path: Path
+) -> None:
+    account = await funded(kept)
+    database._connections[0].execute("PRAGMA wal_checkpoint(TRUNCATE)")  # of a log that begins anew, some may be left
+    await kept.touch()
+    log = path.with_name(f"{path.name}-wal")
+    with no_file_longer(log.stat().st_size):
+        await kept.postpone([], 0)
+        for call in (kept.touch(), kept.place(placement(account)), kept.touch()):
+            with pytest.raises(LedgerBusy):
+                await call
+    await kept.touch()
+    await kept.place(placement(account))
+    assert (await kept.totals()).wrong == ()
 
 
 async def test_a_group_that_a_fault_breaks_is_lost_whole(kept: Ledger, database: SQLite) -> None:

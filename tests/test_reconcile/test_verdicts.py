@@ -1,5 +1,6 @@
 """What becomes of unknown orders: the real gateway and panels, scene by scene, in virtual time."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -7,12 +8,14 @@ import pytest
 
 from gateway import errors
 from gateway.evidence import trace
-from gateway.ledger.records import AttemptState
+from gateway.ledger.records import Accepted, AttemptState, Unknown
+from gateway.ledger.sql.ledger import SQLLedger
 from gateway.rules.model import Feature, Tells
 from providers.base import Listed, OrderStatus
 from providers.errors import Reason, Refused
 from tests.simulator.network import Fate
 from tests.simulator.stage import LOST, NEVER, Stage, played
+from tests.test_ledger.samples import placement, sent
 
 ACCEPTED, UNKNOWN, UNTRACKED = AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.UNTRACKED
 NOT_PLACED = AttemptState.NOT_PLACED
@@ -375,3 +378,56 @@ def test_a_duplicate_that_a_panel_refuses_shows_that_it_has_the_lost_one() -> No
         assert await stage.attempts(lost) == [("a", UNTRACKED)]
 
     played(scene, Stage(**NOTHING))
+
+
+# Other nodes buy there as well.
+
+
+@pytest.mark.parametrize("became", ["sending", "accepted", "unknown", "sending since before"])
+def test_what_another_node_buys_while_ids_are_asked_about_is_not_taken_for_what_was_lost(became: str) -> None:
+    """The two orders are alike, and the other node's came there after the suspects were read."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.settled_in()
+        other = SQLLedger(stage._database, stage._now_ms)
+        await other.join("other")
+        gone = await stage.add("gone", NEVER, quantity=777)
+        lost = await stage.last(gone)
+        provider, theirs = stage.panels["a"].provider, {}
+        asked, elsewhere = provider.status, stage.ledger.sending_elsewhere
+
+        async def buys() -> None:
+            alike = {"remote_service": lost.remote_service, "cost": lost.cost, "remote_cost": lost.remote_cost}
+            fields = (await stage.order(gone)).fields
+            wanted = placement(stage.account, panel="a", link="theirs", fields=fields, quantity=777, units=777, **alike)
+            theirs["attempt"] = sent(await other.place(wanted))
+            told: Any = stage.boxes["a"].ask("add", service=lost.remote_service, link="theirs", quantity="777")
+            theirs["id"] = told["order"]
+            if became == "accepted":
+                await other.settle(theirs["attempt"], Accepted(remote_id=str(theirs["id"])))
+            if became == "unknown":
+                await other.settle(theirs["attempt"], Unknown())
+
+        async def before(panel: str) -> int:
+            if became == "sending since before" and not theirs and stage._now_ms() >= lost.settle_ms:
+                await buys()
+            return await elsewhere(panel)
+
+        async def meanwhile(ids: Sequence[str]) -> Mapping[str, Any]:
+            if not theirs and len(ids) > 10:  # those that may be the lost one's: ours are few
+                await buys()
+            return await asked(ids)
+
+        stage.ledger.sending_elsewhere = before  # type: ignore[method-assign]
+        provider.status = meanwhile  # type: ignore[method-assign, assignment]
+        await stage.minutes(6)
+        assert theirs, "it was never asked"
+        found = await stage.last(gone)
+        assert (found.state, found.remote_id) == (UNKNOWN, None)
+        if became != "accepted":
+            await other.settle(theirs["attempt"], Accepted(remote_id=str(theirs["id"])))
+        await stage.minutes(30)
+        assert (await stage.last(gone)).remote_id is None
+
+    logs = played(scene, Stage(evidence_ids=Tells.TRUSTED, evidence_balance=Tells.NEVER))
+    assert not logged(logs, "look", "not_written"), "only the ledger's own rules kept it from being taken for it"

@@ -181,6 +181,9 @@ class SQLLedger(SQLMemory):
     async def make_room(self) -> None:
         await self._database.write(ids.room)
 
+    async def touch(self) -> None:
+        await self._database.write(nodes.touch, self._epoch)
+
     async def strays(self, known: Sequence[int], *, older_ms: int) -> int:
         return await self._database.write(orders.strays, self._epoch, known, older_ms, self._now_ms())
 

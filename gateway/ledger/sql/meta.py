@@ -6,6 +6,9 @@ from gateway.ledger.sql.work import Work
 
 _GET: Final = "SELECT value FROM meta WHERE name = ?"
 _SET: Final = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+_COUNT: Final = """
+    INSERT INTO meta (name, value) VALUES (?, '1')
+    ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(meta.value AS BIGINT) + 1 AS TEXT)"""
 
 
 def number(name: str) -> Work[int]:
@@ -22,3 +25,8 @@ def text(name: str) -> Work[str]:
 
 def put(name: str, value: int) -> Work[None]:
     yield _SET, (name, str(value))
+
+
+def count(name: str) -> Work[None]:
+    """A number of the ledger's own becomes one more."""
+    yield _COUNT, (name,)

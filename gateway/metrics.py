@@ -4,22 +4,39 @@ from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from gateway import together
+
 
 class Metrics:
-    """One registry a program, so that two programs in one process do not mix."""
+    """One registry a program, so that two programs in one process do not mix.
 
-    def __init__(self) -> None:
+    With a folder, that of `together.join`, what is told is of all processes that write there. A gauge's
+    `multiprocess_mode` says how theirs become one: what each has of its own is a sum, what is worst is told of all, and
+    what all read from the one ledger is as the last of them read it.
+    """
+
+    def __init__(self, folder: str | None = None) -> None:
         self._registry = CollectorRegistry()
+        self._told = self._registry if folder is None else together.told(folder)
+        self.is_of_several = folder is not None
         self.attempts = Counter("panelmux_attempts", "Attempts to buy", ["panel", "outcome"], registry=self._registry)
         self.verdicts = Counter(
             "panelmux_verdicts", "Unknown outcomes that evidence settled", ["panel", "verdict"], registry=self._registry
         )
         self.turned_away = Counter("panelmux_turned_away", "Orders that no offer could take", registry=self._registry)
         self.rules_taken = Gauge(
-            "panelmux_rules_taken", "1 = the rules file as it is now is in force", registry=self._registry
+            "panelmux_rules_taken",
+            "1 = the rules file as it is now is in force",
+            multiprocess_mode="livemin",
+            registry=self._registry,
         )
         self.rules_taken.set(1)
-        self.waiting = Gauge("panelmux_waiting_orders", "Orders that nobody can take yet", registry=self._registry)
+        self.waiting = Gauge(
+            "panelmux_waiting_orders",
+            "Orders that nobody can take yet",
+            multiprocess_mode="livemostrecent",
+            registry=self._registry,
+        )
         self.refused = Counter(
             "panelmux_edge_refused", "Calls and connections refused before any work", ["why"], registry=self._registry
         )
@@ -31,42 +48,102 @@ class Metrics:
         self.remembered = Counter(
             "panelmux_edge_remembered", "Answered as last known", ["action"], registry=self._registry
         )
-        self.connections = Gauge("panelmux_edge_connections", "Open connections", registry=self._registry)
-        self.queued = Gauge("panelmux_edge_waiting", "Calls that wait for their turn", registry=self._registry)
-        self.behind = Gauge(
-            "panelmux_edge_behind_seconds", "How late the event loop and the ledger are", registry=self._registry
+        self.connections = Gauge(
+            "panelmux_edge_connections", "Open connections", multiprocess_mode="livesum", registry=self._registry
         )
-        self.tasks = Gauge("panelmux_tasks", "What is under way in this process", registry=self._registry)
-        self.leads = Gauge("panelmux_leads", "1 = this node does what one does for all", registry=self._registry)
-        self.nodes = Gauge("panelmux_nodes", "Nodes that sell, as this one sees it", registry=self._registry)
+        self.queued = Gauge(
+            "panelmux_edge_waiting",
+            "Calls that wait for their turn",
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
+        self.behind = Gauge(
+            "panelmux_edge_behind_seconds",
+            "How late the event loop and the ledger are",
+            multiprocess_mode="livemax",
+            registry=self._registry,
+        )
+        self.tasks = Gauge(
+            "panelmux_tasks", "What is under way in this process", multiprocess_mode="livesum", registry=self._registry
+        )
+        self.leads = Gauge(
+            "panelmux_leads",
+            "1 = this node does what one does for all",
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
+        self.nodes = Gauge(
+            "panelmux_nodes",
+            "Nodes that sell, as this one sees it",
+            multiprocess_mode="livemostrecent",
+            registry=self._registry,
+        )
         self.busy = Counter(
             "panelmux_ledger_busy", "Beats and orders that the ledger did not take", registry=self._registry
         )
         self._unknown = Gauge(
-            "panelmux_unknown_attempts", "Attempts whose outcome is not known", registry=self._registry
+            "panelmux_unknown_attempts",
+            "Attempts whose outcome is not known",
+            multiprocess_mode="livemostrecent",
+            registry=self._registry,
         )
-        self._oldest = Gauge("panelmux_unknown_oldest_seconds", "Age of the oldest of them", registry=self._registry)
+        self._oldest = Gauge(
+            "panelmux_unknown_oldest_seconds",
+            "Age of the oldest of them",
+            multiprocess_mode="livemostrecent",
+            registry=self._registry,
+        )
         self.refusals = Counter("panelmux_refusals", "Orders refused", ["panel", "reason"], registry=self._registry)
         self._funds = Gauge(
-            "panelmux_panel_funds", "Our money there, in the rules' currency", ["panel"], registry=self._registry
+            "panelmux_panel_funds",
+            "Our money there, in the rules' currency",
+            ["panel"],
+            multiprocess_mode="livemostrecent",
+            registry=self._registry,
         )
-        self._health = Gauge("panelmux_panel_health", "From 0 to 1", ["panel"], registry=self._registry)
+        self._health = Gauge(
+            "panelmux_panel_health", "From 0 to 1", ["panel"], multiprocess_mode="livemin", registry=self._registry
+        )
         self._latency = Gauge(
-            "panelmux_panel_latency_seconds", "How long it takes to answer an add", ["panel"], registry=self._registry
+            "panelmux_panel_latency_seconds",
+            "How long it takes to answer an add",
+            ["panel"],
+            multiprocess_mode="livemax",
+            registry=self._registry,
         )
-        self._open = Gauge("panelmux_panel_circuit_open", "1 = no orders go there", ["panel"], registry=self._registry)
-        self._stopped = Gauge("panelmux_panel_stopped", "1 = until people say so", ["panel"], registry=self._registry)
+        self._open = Gauge(
+            "panelmux_panel_circuit_open",
+            "1 = no orders go there",
+            ["panel"],
+            multiprocess_mode="livemin",
+            registry=self._registry,
+        )
+        self._stopped = Gauge(
+            "panelmux_panel_stopped",
+            "1 = until people say so",
+            ["panel"],
+            multiprocess_mode="livemax",
+            registry=self._registry,
+        )
         self._shared = Gauge(
-            "panelmux_shared_up", "1 = what nodes share is there; 0 = lost, or none set", registry=self._registry
+            "panelmux_shared_up",
+            "1 = what nodes share is there; 0 = lost, or none set",
+            multiprocess_mode="livemin",
+            registry=self._registry,
         )
         self._turns = Gauge(
             "panelmux_turns",
             "Calls held against a rate limit: of all nodes, or of this one",
             ["of"],
+            multiprocess_mode="sum",
             registry=self._registry,
         )
+        self._held: dict[str, int] = {}
         self._at_risk = Gauge(
-            "panelmux_unknown_cost", "What they may have taken, in the rules' currency", registry=self._registry
+            "panelmux_unknown_cost",
+            "What they may have taken, in the rules' currency",
+            multiprocess_mode="livemostrecent",
+            registry=self._registry,
         )
 
     def panel(
@@ -88,11 +165,12 @@ class Metrics:
         self._open.labels(name).set(is_open)
         self._stopped.labels(name).set(is_stopped)
 
-    def shared(self, *, is_there: bool, together: int, alone: int) -> None:
+    def shared(self, *, is_there: bool, all_nodes: int, this_node: int) -> None:
         """Take note of whether Redis is there, and of how many calls were held against which limit."""
         self._shared.set(is_there)
-        self._turns.labels("all_nodes").set(together)
-        self._turns.labels("this_node").set(alone)
+        for of, calls in (("all_nodes", all_nodes), ("this_node", this_node)):
+            self._turns.labels(of).inc(calls - self._held.get(of, 0))  # set, it would lose those of who ended
+            self._held[of] = calls
 
     def unknown(self, attempts: int, *, oldest_s: float, cost: Decimal) -> None:
         """Take note of the attempts whose outcome is not known."""
@@ -101,4 +179,4 @@ class Metrics:
         self._at_risk.set(float(cost))  # to be looked at, not reckoned with
 
     def text(self) -> bytes:
-        return generate_latest(self._registry)
+        return generate_latest(self._told)

@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 _COUNTED: Final = 10_000  # unknown attempts that are counted; nobody has more
 _STRAYS_S: Final = 30.0
 _READ_S: Final = 1.0  # how long a reader of /metrics waits for the ledger
-_NOTE_S: Final = 1.0  # how old what other workers tell of one may be
+_NOTE_S: Final = 1.0  # how old what the other workers tell of one may be
 _READY_S: Final = 2.0  # a ledger that cannot be written for so long is not ready
 
 

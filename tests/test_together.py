@@ -5,14 +5,14 @@ import contextlib
 import os
 import re
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import aiohttp
 import pytest
 import structlog
-from prometheus_client import Gauge, values
+from prometheus_client import Gauge, Metric, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from gateway import together
@@ -227,8 +227,9 @@ async def sold_one(made: House, parent: Node) -> None:
 
 def each(folder: Path, kind: str, metric: str) -> list[float]:
     """The sum of a metric in each worker's own file."""
-    read = [MultiProcessCollector.merge([str(folder / f"{kind}_{number}.db")]) for number in (1, 2)]
-    return [sum(one.value for found in all_ if found.name == metric for one in found.samples) for all_ in read]
+    merge: Callable[[list[str]], Iterable[Metric]] = MultiProcessCollector.merge
+    read = [merge([str(folder / f"{kind}_{number}.db")]) for number in (1, 2)]
+    return [sum(one.value for found in own if found.name == metric for one in found.samples) for own in read]
 
 
 @contextlib.asynccontextmanager

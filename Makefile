@@ -27,7 +27,7 @@ check: $(STAMP) ## format, lint, types
 
 test: check ## check, then all tests with coverage
 	@rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -n 2 --dist loadgroup -q
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=95
 

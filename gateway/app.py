@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Self
 
@@ -37,6 +37,7 @@ _log = structlog.get_logger()
 _COUNTED: Final = 10_000  # unknown attempts that are counted; nobody has more
 _STRAYS_S: Final = 30.0
 _READ_S: Final = 1.0  # how long a reader of /metrics waits for the ledger
+_NOTE_S: Final = 1.0  # how old what the other workers tell of one may be
 
 
 class Refused(Exception):
@@ -66,7 +67,9 @@ def _underway(gone: Sequence[panels.Panel]) -> str:
 class Gateway:
     """The whole program, open between `async with` and its end. `app` is what a web server runs."""
 
-    def __init__(self, settings: Settings, rules: Rules, *, rhythm: Rhythm = USUAL) -> None:
+    def __init__(
+        self, settings: Settings, rules: Rules, *, rhythm: Rhythm = USUAL, metrics: Metrics | None = None
+    ) -> None:
         self.settings = settings
         self.rules = rules
         self.ledger = ledger.ledger(settings.ledger)
@@ -83,7 +86,7 @@ class Gateway:
         )
         self.accounts = Accounts(self.ledger, pepper(settings))
         self.admission = Admission(rules.accounts, self.turns)
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self.door = door(settings, self.metrics)
         self._pulse = Pulse(self.door.strain, lambda: self.ledger.postpone([], 0), self.metrics)
         self._writable = Writable(self.ledger)
@@ -173,6 +176,8 @@ class Gateway:
             await self.reconcile.start()
             opened.push_async_callback(self._pulse.stop)
             self._pulse.start()
+            if self.metrics.is_of_several:
+                self._in_background(self._keep_noting(), "noting", opened)
             opened.push_async_callback(self._drain)
             self._opened = opened.pop_all()
         return self
@@ -186,11 +191,17 @@ class Gateway:
         await unspilled(self.ledger, self._spill)
         await self.ledger.make_room()
         await self.nodes.join()
-        beating = asyncio.create_task(self.nodes.follow(), name="beats")
+        self._in_background(self.nodes.follow(), "beats", opened)
+
+    def _in_background(
+        self, work: Coroutine[object, object, None], name: str, opened: contextlib.AsyncExitStack
+    ) -> None:
+        """Until what was opened is closed."""
+        task = asyncio.create_task(work, name=name)
 
         async def stop() -> None:
-            beating.cancel()
-            await asyncio.gather(beating, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
         opened.push_async_callback(stop)
 
@@ -283,7 +294,6 @@ class Gateway:
         near = peer is not None and any(peer in network for network in networks(self.settings.metrics_from))
         if not near or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
             return Response(status_code=404)
-        self.door.count()
         with contextlib.suppress(LedgerError, TimeoutError):
             async with asyncio.timeout(_READ_S):
                 unknown = await self.ledger.unknown_attempts(limit=_COUNTED)
@@ -293,6 +303,18 @@ class Gateway:
                 oldest_s=max(ledger.now_ms() - oldest_ms, 0) / 1000,
                 cost=sum((one.cost for one in unknown), Decimal(0)),
             )
+        self._note()
+        return Response(self.metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})
+
+    async def _keep_noting(self) -> None:
+        """Whichever worker is asked tells of all: each keeps noted what a lone one notes when it is asked."""
+        while True:
+            self._note()
+            await asyncio.sleep(_NOTE_S)
+
+    def _note(self) -> None:
+        """What this process knows of itself and of the panels, for the metrics."""
+        self.door.count()
         self.metrics.leads.set(self.nodes.leads())
         self.metrics.tasks.set(len(asyncio.all_tasks()))
         self.metrics.nodes.set(self.nodes.living)
@@ -300,8 +322,8 @@ class Gateway:
         self.metrics.shared(
             is_set=self.settings.redis is not None,
             is_there=bool(self.shared.epoch),
-            together=self.turns.together,
-            alone=self.turns.alone,
+            all_nodes=self.turns.together,
+            this_node=self.turns.alone,
         )
         now = time.monotonic()
         for panel in self.panels.values():
@@ -313,4 +335,3 @@ class Gateway:
                 is_open=not panel.closed(now),
                 is_stopped=bool(panel.stopped),
             )
-        return Response(self.metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})

@@ -91,7 +91,7 @@ class House:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env=os.environ
-                | {"PANEL_KEY": "panel-key"}
+                | {"PANEL_KEY": "panel-key", "TMPDIR": str(self._folder)}
                 | {f"PANELMUX_{word}": value for word, value in own.items()},
             )
         assert process.stdout is not None

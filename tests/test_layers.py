@@ -33,7 +33,7 @@ LAYERS: list[set[str]] = [
         "gateway.metrics",
         "gateway.turns",
     },
-    {"gateway.redis_url"},
+    {"gateway.redis_url", "gateway.together"},
     {"providers"},
 ]
 """From the street down to the cellar. A file may import from lower layers and from its own folder."""

@@ -8,8 +8,6 @@ import pytest
 from tests.topology import Topology
 from tests.topology.programs import nginx
 
-pytestmark = pytest.mark.xdist_group("topology")
-
 
 @pytest.fixture(scope="module")
 def topology() -> Iterator[Topology]:

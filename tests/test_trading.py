@@ -19,20 +19,17 @@ def markets() -> list[dict[str, trading.Bill]]:
     return [dict(trading.traded(seed)) for seed in SEEDS]
 
 
-@pytest.mark.xdist_group("trading")
 def test_effective_pays_hardly_more_than_who_knows_the_truth(markets: list[dict[str, trading.Bill]]) -> None:
     ratios = [bills["effective"].unit / bills["oracle"].unit for bills in markets]
     assert mean(ratios) <= 1.05
     assert max(ratios) <= 1.05, "in no market"
 
 
-@pytest.mark.xdist_group("trading")
 def test_nobody_goes_without_while_a_panel_is_up(markets: list[dict[str, trading.Bill]]) -> None:
     for bills in markets:
         assert bills["effective"].not_sold == bills["oracle"].not_sold
 
 
-@pytest.mark.xdist_group("trading")
 def test_the_table_of_the_readme_is_what_the_markets_come_to(markets: list[dict[str, trading.Bill]]) -> None:
     for line in trading.rows(markets):
         told = re.sub(r"\s+", " ", line)

@@ -40,7 +40,7 @@ def document(value: object) -> None:
 
 def line(value: object) -> None:
     """One JSON value as one line on stdout, at once: for what goes on while it is told."""
-    print(_json(msgspec.json.encode(value)), flush=True)
+    print(_json(msgspec.json.encode(value)) + "\n", end="", flush=True)  # in one piece: workers share the stream
 
 
 def _json(text: bytes) -> str:

@@ -19,6 +19,7 @@ from gateway.cli.failure import cannot_listen
 from gateway.cli.leaf import Leaf, json_option, ledger_option, rules_option
 from gateway.cli.opened import settled
 from gateway.cli.reached import agreed, ruled
+from gateway.metrics import Metrics
 from gateway.redis_url import password, shown
 from gateway.reloading import Reloading
 from gateway.rules.model import Rules
@@ -57,7 +58,7 @@ def command(*, host: str | None, port: int | None, rules: str | None, ledger: st
     """Run the gateway until SIGINT or SIGTERM; orders that are being placed are finished first.
 
     With PANELMUX_WORKERS above 1, and a ledger in PostgreSQL, it is so many processes on one address, each of which is
-    started anew when it ends.
+    started anew when it ends; whichever is asked for /metrics tells of all of them.
 
     It follows its rules file: a change is taken within seconds, whole, or not at all with its mistakes in the log;
     SIGHUP has it read anew, with the keys that it refers to.
@@ -75,7 +76,9 @@ def command(*, host: str | None, port: int | None, rules: str | None, ledger: st
         if settings.workers == 1:
             asyncio.run(_serve(settings, found, opened, as_json=as_json))
             return
-        code = asyncio.run(workers.Workers(settings.workers, node_name(settings), opened).run())
+        with workers.folder() as folder:
+            running = workers.Workers(settings.workers, node_name(settings), opened, folder=folder)
+            code = asyncio.run(running.run())
     if code:
         raise click.exceptions.Exit(code)
 
@@ -112,7 +115,7 @@ async def _serve(settings: Settings, rules: Rules, opened: socket.socket, *, as_
         hidden.update(secrets(settings, now))  # those of before may still be on their way
         logs.configure(settings.log, hidden)
 
-    async with Gateway(settings, rules) as gateway:
+    async with Gateway(settings, rules, metrics=Metrics(workers.counting())) as gateway:
         reloading = Reloading(gateway, settings.rules, os.environ, taken=taken)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloading.ask)
         workers.orphaned(lambda: os.kill(os.getpid(), signal.SIGTERM))

@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 import structlog
 
+from gateway import together
 from gateway.settings import PREFIX
 
 _log = structlog.get_logger()
@@ -21,6 +24,12 @@ FD: Final = "_LISTENING_FD"
 
 PARENT: Final = "_PARENT_FD"
 """Names a pipe that nobody writes to: it ends when the parent does."""
+
+FOLDER: Final = "_METRICS_FOLDER"
+"""Names the folder in which the workers count, so that each can tell of all of them; absent = each tells of itself."""
+
+WORKER: Final = "_WORKER"
+"""A worker's number; one that is started anew has that of the one before it."""
 
 _FIRST_PAUSE_S: Final = 0.5
 _PAUSE_S: Final = 15.0
@@ -41,12 +50,14 @@ class Workers:
         listening: socket.socket,
         environ: Mapping[str, str] = os.environ,
         *,
+        folder: str | None = None,
         program: Sequence[str] = (),
     ) -> None:
         self._count = count
         self._node = node
         self._listening = listening
         self._environ = environ
+        self._folder = folder
         self._program = program or (sys.executable, "-m", "gateway", *sys.argv[1:])
         self._running: dict[int, asyncio.subprocess.Process] = {}
         self._began: dict[int, float] = {}  # of those that run
@@ -74,6 +85,8 @@ class Workers:
             if self._stopping.is_set():
                 process.terminate()
             code = await process.wait()
+            if self._folder is not None:
+                together.forget(self._folder, number)
             del self._running[number], self._began[number]
             lived_s = time.monotonic() - began
             if self._stopping.is_set():
@@ -100,6 +113,8 @@ class Workers:
         fd, alive = self._listening.fileno(), self._alive[0]
         own = {PREFIX + "WORKERS": "1", PREFIX + "NODE": f"{self._node}/{number}"}
         own |= {PREFIX + FD: str(fd), PREFIX + PARENT: str(alive)}
+        if self._folder is not None:
+            own |= {PREFIX + FOLDER: self._folder, PREFIX + WORKER: str(number)}
         return await asyncio.create_subprocess_exec(
             *self._program,
             env={**self._environ, **own},
@@ -138,6 +153,32 @@ def _told(code: int) -> int:
     return code if code >= 0 else 128 - code
 
 
+@contextlib.contextmanager
+def folder() -> Iterator[str | None]:
+    """A folder of ours alone in which workers count, gone at the end; None, which the log tells, where none can be."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="panelmux-", ignore_cleanup_errors=True)
+    except OSError as error:
+        _log.warning("metrics", outcome="apart", why=str(error), then="each worker tells of itself alone")
+        yield None
+        return
+    with made as name:
+        yield name
+
+
+def counting(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Count in the folder that the parent of this process made; gives it, None where there is none or no room in it."""
+    name = environ.get(PREFIX + FOLDER)
+    if name is None:
+        return None
+    try:
+        together.join(name, int(environ[PREFIX + WORKER]))
+    except OSError as error:
+        _log.warning("metrics", outcome="apart", why=str(error), then="this worker tells of itself alone")
+        return None
+    return name
+
+
 def given(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
     """The listening socket that the parent of this process opened; None where it has no such parent."""
     fd = environ.get(PREFIX + FD)
@@ -145,7 +186,10 @@ def given(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
 
 
 def orphaned(then: Callable[[], None], environ: Mapping[str, str] = os.environ) -> None:
-    """Call `then` when the parent of this process, if it has one, is gone: nobody would stop it any more."""
+    """Call `then` when the parent of this process, if it has one, is gone: nobody would stop it any more.
+
+    Nor would anybody remove the folder in which it counts; what is open there stays open.
+    """
     fd = environ.get(PREFIX + PARENT)
     if fd is None:
         return
@@ -153,6 +197,8 @@ def orphaned(then: Callable[[], None], environ: Mapping[str, str] = os.environ) 
 
     def ended() -> None:
         loop.remove_reader(int(fd))
+        if PREFIX + FOLDER in environ:
+            shutil.rmtree(environ[PREFIX + FOLDER], ignore_errors=True)
         then()
 
     loop.add_reader(int(fd), ended)

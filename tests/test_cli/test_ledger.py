@@ -116,7 +116,7 @@ def beating(url: str) -> Iterator[None]:
         await opened.join("far")
         try:
             while not ending.is_set():
-                await opened.beat()
+                await opened.beat("")
                 begun.set()
                 await asyncio.sleep(0.02)
         finally:

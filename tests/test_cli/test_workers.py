@@ -54,8 +54,11 @@ async def running() -> AsyncIterator[list["asyncio.Task[int]"]]:
         asyncio.get_running_loop().remove_signal_handler(number)
 
 
-def standing_in(folder: Path, listening: socket.socket, what: str, count: int = 2) -> Workers:
-    return Workers(count, "node", listening, program=(sys.executable, "-c", NOTED + what, str(folder)))
+def standing_in(
+    folder: Path, listening: socket.socket, what: str, count: int = 2, *, metrics: Path | None = None
+) -> Workers:
+    program = (sys.executable, "-c", NOTED + what, str(folder))
+    return Workers(count, "node", listening, folder=None if metrics is None else str(metrics), program=program)
 
 
 def notes(folder: Path, word: str) -> list[int]:
@@ -203,3 +206,39 @@ async def test_pauses_stay_short_while_nobody_sells(
     pauses = [line["again_in_s"] for line in logs if line["event"] == "worker"]
     assert len(pauses) >= 10
     assert max(pauses) == 0.02
+
+
+@pytest.mark.usefixtures("quick")
+async def test_one_that_is_started_anew_finds_what_was_counted_and_no_gauges(
+    tmp_path: Path, listening: socket.socket, running: list["asyncio.Task[int]"]
+) -> None:
+    found = f"""\
+where, number = pathlib.Path(os.environ['{PREFIX + workers.FOLDER}']), os.environ['{PREFIX + workers.WORKER}']
+counts, gauges = where / f'counter_{{number}}.db', where / f'gauge_livesum_{{number}}.db'
+note('gauges' if gauges.exists() else 'counts' if counts.exists() else 'nothing')
+counts.touch(), gauges.touch()
+os.kill(os.getpid(), 9)
+"""
+    metrics = tmp_path / "metrics"
+    metrics.mkdir()
+    running.append(asyncio.create_task(standing_in(tmp_path, listening, found, metrics=metrics).run()))
+    await noted(tmp_path, "counts", 4)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running[0]
+    assert len(notes(tmp_path, "nothing")) == 2, "each once"
+    assert notes(tmp_path, "gauges") == []
+
+
+async def test_who_outlives_the_parent_removes_the_folder(tmp_path: Path) -> None:
+    metrics = tmp_path / "metrics"
+    metrics.mkdir()
+    reading, writing = os.pipe()
+    try:
+        gone = asyncio.Event()
+        workers.orphaned(gone.set, {PREFIX + workers.PARENT: str(reading), PREFIX + workers.FOLDER: str(metrics)})
+        assert metrics.exists()
+        os.close(writing)
+        await asyncio.wait_for(gone.wait(), 20)
+        assert not metrics.exists()
+    finally:
+        os.close(reading)

@@ -266,18 +266,23 @@ def archive(*, older_than: int, yes: bool, dry_run: bool, ledger: str | None, as
         raise Failure("a ledger in SQLite has no ranges to take out", Exit.MISUSE)
     before_ms = ledgers.now_ms() - older_than * 86_400_000
     found = asyncio.run(archiving.archive(url, before_ms, ledgers.now_ms(), dry_run=True))
+    taken = found
     for one in found:
         output.say(f"range {one.number}: {one.orders} orders, all ended")
     if found and not dry_run:
         confirmed("ledger archive", yes=yes)
-        found = asyncio.run(archiving.archive(url, before_ms, ledgers.now_ms(), dry_run=False))
+        taken = asyncio.run(archiving.archive(url, before_ms, ledgers.now_ms(), dry_run=False))
     if as_json:
-        output.document(found)
+        output.document(taken)
     elif not found:
         output.say("no range of ids is that old, and ended")
-    elif not dry_run:
-        tables = ", ".join(f"archived_{name}_{one.number}" for one in found for name in ("orders", "attempt", "event"))
+    elif taken and not dry_run:
+        tables = ", ".join(f"archived_{name}_{one.number}" for one in taken for name in ("orders", "attempt", "event"))
         output.say(f"taken out: {tables}")
+    in_use = sorted({one.number for one in found} - {one.number for one in taken})
+    if in_use:
+        numbers = ", ".join(map(str, in_use))
+        raise Failure(f"still there, and in use at this moment: range {numbers}; run it again", Exit.UNREACHABLE)
 
 
 @command.command(cls=Leaf, examples=("panelmux ledger reopen", "panelmux ledger reopen --yes --json"))

@@ -1,4 +1,4 @@
-"""The ledger as a whole: check, backup, restore, reopen."""
+"""The ledger as a whole: check, backup, restore, reopen, archive."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,9 @@ import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+
+import asyncpg
+import pytest
 
 import gateway.ledger
 from gateway.cli.failure import Exit
@@ -152,4 +155,38 @@ def test_a_ledger_is_reopened_once_no_gateway_beats(shell: Shell) -> None:
         assert shell.keep(states) == [AttemptState.SENDING]
     assert shell.json("ledger", "reopen", "--yes") == {"unknown": 1, "followed": 0}
     assert shell.keep(states) == [AttemptState.UNKNOWN]
+    databases.drop(shell.ledger)
+
+
+def test_a_range_of_old_orders_is_taken_out_or_said_to_be_in_use(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.ledger.postgres.archive._TRIES", 2)
+    shell.ledger = databases.postgres(shell.folder)
+    shell.environ |= {"PANELMUX_LEDGER": shell.ledger, "PANELMUX_PEPPER": "pepper of a test"}
+    archive = ("ledger", "archive", "--older-than", "1")
+
+    async def old(opened: Ledger) -> None:
+        raw = await asyncpg.connect(shell.ledger)
+        await raw.execute("SELECT setval('order_ids', 200000)")
+        await opened.place(placement(await funded(opened)))
+        await raw.execute("UPDATE orders SET status = 'Completed', updated_ms = 0")
+        await raw.execute("UPDATE attempt SET state = 'not_sent', settled_ms = 0")
+        await raw.execute("SELECT setval('order_ids', 20000000)")
+        await raw.close()
+
+    async def in_use() -> None:
+        raw = await asyncpg.connect(shell.ledger)
+        async with raw.transaction():
+            await raw.execute("LOCK TABLE orders_0 IN SHARE MODE")
+            refused = await asyncio.to_thread(shell.run, *archive, "--yes")
+            assert refused.exit_code == Exit.UNREACHABLE, refused.output
+            assert "range 0; run it again" in refused.stderr
+        await raw.close()
+
+    shell.keep(old)
+    assert shell.json(*archive, "--dry-run") == [{"number": 0, "orders": 1}]
+    asyncio.run(in_use())
+    taken = shell.run(*archive, "--yes")
+    assert (taken.exit_code, taken.stderr.splitlines()[0]) == (Exit.GOOD, "range 0: 1 orders, all ended")
+    assert "archived_orders_0, archived_attempt_0, archived_event_0" in taken.stderr
+    assert shell.json(*archive, "--yes") == []
     databases.drop(shell.ledger)

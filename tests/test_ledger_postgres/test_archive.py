@@ -69,3 +69,50 @@ async def test_who_is_in_the_tables_is_waited_for_and_never_in_a_deadlock(
     finally:
         await selling.close()
     assert await kept.order(old.order) is None
+
+
+async def test_a_range_in_use_keeps_nobody_from_buying_and_no_other_range_from_going(
+    kept: Ledger, raw: Any, url: str
+) -> None:
+    account = await funded(kept)
+    for number in range(2):
+        await raw.execute("SELECT setval('order_ids', $1)", number * WIDTH + 200000)
+        old = await bought(kept, account, f"r{number}", link=str(number))
+        await kept.observe(sent(old), told(OrderStatus.COMPLETED), next_ms=1)
+        await kept.postpone([sent(old)], None)
+    await raw.execute("SELECT setval('order_ids', $1)", 2 * WIDTH + 1000)
+    await kept.make_room()
+    vacuum = await asyncpg.connect(url)
+    try:
+        async with vacuum.transaction():
+            await vacuum.execute("LOCK TABLE orders_1 IN SHARE UPDATE EXCLUSIVE MODE")
+            archiving = asyncio.ensure_future(archive(url, LATER, 1, dry_run=False))
+            while await raw.fetchval("SELECT to_regclass('archived_orders_0')") is None:
+                assert not archiving.done()
+            for number in range(10, 20):
+                await bought(kept, account, f"r{number}", link=str(number))
+            assert not archiving.done()
+        assert await archiving == (Range(number=0, orders=1), Range(number=1, orders=1))
+    finally:
+        await vacuum.close()
+
+
+async def test_a_range_that_is_in_use_all_the_while_stays(
+    kept: Ledger, raw: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.ledger.postgres.archive._TRIES", 2)
+    account = await funded(kept)
+    await raw.execute("SELECT setval('order_ids', 200000)")
+    old = await bought(kept, account, "r1")
+    await kept.observe(sent(old), told(OrderStatus.COMPLETED), next_ms=1)
+    await kept.postpone([sent(old)], None)
+    await raw.execute("SELECT setval('order_ids', $1)", WIDTH + 1000)
+    async with raw.transaction():
+        await raw.execute("LOCK TABLE orders_0 IN SHARE UPDATE EXCLUSIVE MODE")
+        assert await archive(url, LATER, 1, dry_run=False) == ()
+    assert await kept.order(old.order) is not None
+    assert await raw.fetchval("SELECT ledger_archive(5)") is False, "there is none"
+    await raw.execute("UPDATE attempt SET next_ms = 1")
+    assert await raw.fetchval("SELECT ledger_archive(0)") is False, "it is asked about again"
+    await raw.execute("UPDATE attempt SET next_ms = NULL")
+    assert await archive(url, LATER, 1, dry_run=False) == (Range(number=0, orders=1),)

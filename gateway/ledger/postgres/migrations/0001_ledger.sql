@@ -449,36 +449,33 @@ BEGIN
     END LOOP;
 END $$;
 
--- Takes such ranges out: their tables stay, as archived_orders_0 and so on, and nobody is told of their orders any more.
--- Money, entries and the map of remote ids stay as they are. For that all tables are locked at once, and only when nobody
--- is in them: who places orders waits a fifth of a second at most, and is never in a deadlock with this.
-CREATE FUNCTION ledger_archive(before_ms BIGINT) RETURNS TABLE (number BIGINT, orders BIGINT)
-LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+-- Takes a range out: its tables stay, as archived_orders_0 and so on, and nobody is told of its orders any more. Money,
+-- entries and the map of remote ids stay as they are. False: it is not there, or something in it waits again.
+-- All is locked at once, by a transaction that does nothing else: while it waits for a lock, so do orders, a third of a
+-- second in all at most; then it fails, and has to be tried anew. So it is in no deadlock with who sells.
+CREATE FUNCTION ledger_archive(number BIGINT) RETURNS BOOLEAN LANGUAGE plpgsql SET lock_timeout = '100ms' AS $$
 DECLARE
     parent TEXT;
-    tries INTEGER;
+    waits BOOLEAN;
 BEGIN
     PERFORM pg_advisory_xact_lock(7226, 0);
-    FOR number, orders IN SELECT f.number, f.orders FROM ledger_finished(before_ms) AS f LOOP
-        tries := 0;
-        LOOP
-            BEGIN
-                EXECUTE format('LOCK TABLE ONLY orders, ONLY attempt, ONLY event, %I, %I, %I IN ACCESS EXCLUSIVE MODE',
-                               'orders_' || number, 'attempt_' || number, 'event_' || number);
-                EXIT;
-            EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-                tries := tries + 1;
-                IF tries >= 100 THEN
-                    RAISE;
-                END IF;
-                PERFORM pg_sleep(0.1);
-            END;
-        END LOOP;
-        FOREACH parent IN ARRAY ARRAY['event', 'attempt', 'orders'] LOOP
-            EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, parent || '_' || number);
-            EXECUTE format('ALTER TABLE %I RENAME TO %I', parent || '_' || number,
-                           'archived_' || parent || '_' || number);
-        END LOOP;
-        RETURN NEXT;
+    IF to_regclass('orders_' || number) IS NULL THEN
+        RETURN FALSE;
+    END IF;
+    LOCK TABLE ONLY orders, ONLY attempt, ONLY event IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('LOCK TABLE %I, %I, %I IN ACCESS EXCLUSIVE MODE NOWAIT',
+                   'orders_' || number, 'attempt_' || number, 'event_' || number);
+    EXECUTE format($q$
+        SELECT EXISTS (SELECT 1 FROM %1$I WHERE settled_ms IS NULL)
+            OR EXISTS (SELECT 1 FROM %1$I WHERE state = 'accepted' AND next_ms IS NOT NULL)
+            OR EXISTS (SELECT 1 FROM %1$I WHERE state = 'untracked')
+    $q$, 'attempt_' || number) INTO waits;
+    IF waits THEN
+        RETURN FALSE;
+    END IF;
+    FOREACH parent IN ARRAY ARRAY['event', 'attempt', 'orders'] LOOP
+        EXECUTE format('ALTER TABLE %I DETACH PARTITION %I', parent, parent || '_' || number);
+        EXECUTE format('ALTER TABLE %I RENAME TO %I', parent || '_' || number, 'archived_' || parent || '_' || number);
     END LOOP;
+    RETURN TRUE;
 END $$;

@@ -309,7 +309,10 @@ class Gateway:
     async def _keep_noting(self) -> None:
         """Whichever worker is asked tells of all: each keeps noted what a lone one notes when it is asked."""
         while True:
-            self._note()
+            try:
+                self._note()
+            except Exception:  # noqa: BLE001 - what is told stands still for a while, and orders go on
+                _log.exception("metrics", outcome="broken")
             await asyncio.sleep(_NOTE_S)
 
     def _note(self) -> None:

@@ -17,7 +17,7 @@ KINDS: Final = (
 )
 """What a file's name begins with: what is counted, and for a gauge how those of several processes become one."""
 
-_ROOM: Final = 256 * 1024  # bytes a file, for some 1500 values; one with more grows
+_ROOM: Final = 1024 * 1024  # bytes a file, for some 6000 values: hundreds of panels; one with more grows
 
 
 def join(folder: str, worker: int) -> None:
@@ -35,6 +35,8 @@ def join(folder: str, worker: int) -> None:
 def _make_room(file: Path) -> None:
     """All of it at once: what is written to a mapped page that the disk has no room for kills the process."""
     if file.exists():
+        with file.open("rb+") as known:
+            os.posix_fallocate(known.fileno(), 0, file.stat().st_size)  # it may have grown
         return
     unfinished = file.with_suffix(".new")  # nobody reads one that is empty yet
     unfinished.write_bytes(bytes(_ROOM))
@@ -49,5 +51,9 @@ def told(folder: str) -> CollectorRegistry:
 
 
 def forget(folder: str, worker: int) -> None:
-    """It ended: its gauges go, what it counted stays."""
+    """It ended: its gauges go, what it counted stays.
+
+    Raises:
+        OSError: they could not be removed.
+    """
     mark_process_dead(worker, folder)  # type: ignore[no-untyped-call]

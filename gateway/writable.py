@@ -1,4 +1,4 @@
-"""Whether the ledger can be written: found out by writing to it, for an empty transaction sees no full disk."""
+"""Whether the ledger takes orders: found out by waiting where orders wait, and by writing to it."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import LedgerError
 
 EVERY_S: Final = 1.0
-"""There is one such write in this time at most, however many ask: each is a write to disk, and anybody may ask."""
+"""There is one such look in this time at most, however many ask: each is a write to disk, and anybody may ask."""
 
 PATIENCE_S: Final = 2.0
 """A ledger that has not written for so long cannot be written."""
@@ -18,33 +18,48 @@ PATIENCE_S: Final = 2.0
 class Writable:
     """Asked whenever somebody wants to know.
 
-    Who asks while a write is under way, or soon after, has its answer. One that hangs is the only one that does.
+    Who asks while a look is under way, or soon after, has its answer. A write that hangs is the only one that does.
     """
 
     def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._last: asyncio.Task[bool] | None = None
+        self._look: asyncio.Task[bool] | None = None
+        self._write: asyncio.Task[bool] | None = None
         self._began = 0.0
+        self._write_began = 0.0
 
     async def __call__(self) -> bool:
-        now, last = self._clock(), self._last
-        if last is None or (last.done() and now - self._began >= EVERY_S):
+        now, look = self._clock(), self._look
+        if look is None or (look.done() and now - self._began >= EVERY_S):
             self._began = now
-            last = self._last = asyncio.create_task(self._written(), name="writable")
-        left_s = self._began + PATIENCE_S - now
-        await asyncio.wait([last], timeout=max(left_s, 0))
-        return last.done() and not last.cancelled() and last.result()
+            look = self._look = asyncio.create_task(self._looked(), name="writable")
+        try:
+            return await asyncio.shield(look)
+        except asyncio.CancelledError:
+            if look.cancelled():  # we stop: it is not who asked that was cancelled
+                return False
+            raise
 
     async def stop(self) -> None:
         """Ask no more of the ledger."""
-        if self._last is not None:
-            self._last.cancel()
-            await asyncio.gather(self._last, return_exceptions=True)
-            self._last = None
+        tasks = [task for task in (self._look, self._write) if task is not None]
+        self._look = self._write = None
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _looked(self) -> bool:
+        if self._write is None or self._write.done():
+            self._write_began = self._began
+            self._write = asyncio.create_task(self._written(), name="written")
+        left_s = self._write_began + PATIENCE_S - self._began
+        await asyncio.wait([self._write], timeout=max(left_s, 0))
+        return self._write.done() and self._write.result()
 
     async def _written(self) -> bool:
         try:
+            await self._ledger.postpone([], 0)  # empty, and behind the orders that wait
             await self._ledger.touch()
         except LedgerError:
             return False

@@ -188,8 +188,12 @@ def test_the_folder_is_nobody_elses_and_gone_at_the_end(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_no_folder_can_be_workers_sell_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+@pytest.mark.parametrize("folder", ["gone", "odd[0-9]"])
+def test_where_no_folder_can_be_workers_sell_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    (tmp_path / "odd[0-9]").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / folder))
     with structlog.testing.capture_logs() as logs, workers.folder() as name:
         assert name is None
     assert [line["outcome"] for line in logs] == ["apart"]

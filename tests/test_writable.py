@@ -23,6 +23,9 @@ class Disk:
         self.goes_on = asyncio.Event()
         self.writable = Writable(cast("Ledger", self), clock=lambda: self.now)
 
+    async def postpone(self, _attempts: list[object], _next_ms: int) -> None:
+        """Nothing waits before it."""
+
     async def touch(self) -> None:
         self.writes += 1
         if self.hangs:

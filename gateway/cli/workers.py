@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import glob
 import os
 import shutil
 import signal
@@ -85,8 +86,7 @@ class Workers:
             if self._stopping.is_set():
                 process.terminate()
             code = await process.wait()
-            if self._folder is not None:
-                together.forget(self._folder, number)
+            self._forget(number)
             del self._running[number], self._began[number]
             lived_s = time.monotonic() - began
             if self._stopping.is_set():
@@ -108,6 +108,15 @@ class Workers:
                     await self._stopping.wait()
             except TimeoutError:
                 pause_s = min(2 * pause_s, _PAUSE_S)
+
+    def _forget(self, number: int) -> None:
+        """A worker ended: others tell of it no more. Nothing else may depend on that."""
+        if self._folder is None:
+            return
+        try:
+            together.forget(self._folder, number)
+        except OSError as error:
+            _log.warning("metrics", worker=number, outcome="kept", why=str(error))
 
     async def _start(self, number: int) -> asyncio.subprocess.Process:
         fd, alive = self._listening.fileno(), self._alive[0]
@@ -163,7 +172,9 @@ def folder() -> Iterator[str | None]:
         yield None
         return
     with made as name:
-        yield name
+        if glob.escape(name) != name:  # in such a folder nothing would be found again
+            _log.warning("metrics", outcome="apart", why=f"TMPDIR: {name}", then="each worker tells of itself alone")
+        yield name if glob.escape(name) == name else None
 
 
 def counting(environ: Mapping[str, str] = os.environ) -> str | None:

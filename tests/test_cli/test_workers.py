@@ -229,6 +229,24 @@ os.kill(os.getpid(), 9)
     assert notes(tmp_path, "gauges") == []
 
 
+@pytest.mark.usefixtures("quick")
+async def test_gauges_that_cannot_be_removed_keep_no_worker_from_being_started_anew(
+    tmp_path: Path, listening: socket.socket, running: list["asyncio.Task[int]"]
+) -> None:
+    found = f"""\
+where, number = pathlib.Path(os.environ['{PREFIX + workers.FOLDER}']), os.environ['{PREFIX + workers.WORKER}']
+(where / f'gauge_livesum_{{number}}.db').mkdir(exist_ok=True)
+note('begun')
+os.kill(os.getpid(), 9)
+"""
+    metrics = tmp_path / "metrics"
+    metrics.mkdir()
+    running.append(asyncio.create_task(standing_in(tmp_path, listening, found, metrics=metrics).run()))
+    await noted(tmp_path, "begun", 6)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running[0]
+
+
 async def test_who_outlives_the_parent_removes_the_folder(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics"
     metrics.mkdir()

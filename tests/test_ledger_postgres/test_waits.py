@@ -1,6 +1,7 @@
 """What waits for whom at the server, and what must not."""
 
 import asyncio
+from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
 import asyncpg
@@ -10,6 +11,7 @@ from gateway.ledger.postgres.connection import connect
 from gateway.ledger.postgres.database import GROUPS, WRITERS
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Accepted
+from gateway.writable import Writable
 from tests.running import until
 from tests.test_ledger.samples import CHARGE, funded, placement, sent
 
@@ -20,7 +22,22 @@ WAITING: Final = """
     WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE application_name = 'panelmux')"""
 
 
-async def test_the_pulse_waits_where_orders_wait(kept: Ledger, raw: Any, url: str) -> None:
+async def held_up(works: Iterable[Coroutine[Any, Any, Any]], asking: Any) -> list[asyncio.Future[Any]]:
+    """Begun one after the other, each of which waits for a lock on a connection of its own."""
+    begun: list[asyncio.Future[Any]] = []
+    for work in works:
+        begun.append(asyncio.ensure_future(work))
+
+        async def waits() -> bool:
+            return bool(await asking.fetchval(WAITING) == len(begun))
+
+        await until(waits)
+    return begun
+
+
+async def test_the_pulse_waits_where_orders_wait(
+    kept: Ledger, raw: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every connection that orders are written on is held up; those for other things are not."""
     account = await funded(kept)
     placed = await kept.place(placement(account, link="before"))
@@ -28,23 +45,36 @@ async def test_the_pulse_waits_where_orders_wait(kept: Ledger, raw: Any, url: st
     held = raw.transaction()
     await held.start()
     await raw.execute("SELECT 1 FROM account FOR UPDATE")
-    placing = []
-    for number in range(1, GROUPS + 1):
-        placing.append(asyncio.ensure_future(kept.place(placement(account, link=str(number)))))
-
-        async def waits(many: int = number) -> bool:
-            return bool(await asking.fetchval(WAITING) == many)
-
-        await until(waits)
+    orders = (kept.place(placement(account, link=str(number))) for number in range(1, GROUPS + 1))
+    placing = await held_up(orders, asking)
     await asyncio.gather(*(kept.postpone([sent(placed)], 1) for _ in range(4 * WRITERS)))  # all of them are connected
     pulse = asyncio.ensure_future(kept.postpone([], 0))
     await asyncio.sleep(0)  # it comes first
     for _ in range(20):
         await kept.postpone([sent(placed)], 1)
     assert not pulse.done(), "it tells nothing of how long orders wait"
+    monkeypatch.setattr("gateway.writable.PATIENCE_S", 0.1)
+    assert not await Writable(kept)(), "no order is taken"
     await held.rollback()
     await pulse
     assert len({order.order for order in await asyncio.gather(*placing)}) == GROUPS
+    await asking.close()
+
+
+async def test_a_touch_waits_behind_no_other_work(kept: Ledger, raw: Any, url: str) -> None:
+    account = await funded(kept)
+    placed = await kept.place(placement(account))
+    asking = await asyncpg.connect(url)
+    held = raw.transaction()
+    await held.start()
+    await raw.execute("SELECT 1 FROM attempt FOR UPDATE")
+    works = (kept.postpone([sent(placed)], 1) for _ in range(WRITERS))
+    waiting = await held_up(works, asking)
+    waiting += [asyncio.ensure_future(kept.postpone([sent(placed)], 1)) for _ in range(WRITERS)]
+    await kept.touch()
+    assert not any(work.done() for work in waiting)
+    await held.rollback()
+    await asyncio.gather(*waiting)
     await asking.close()
 
 

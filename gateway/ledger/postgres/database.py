@@ -34,6 +34,7 @@ _CROSSED_MOST: Final = 20  # times that a work is begun because others were in i
 _CROSSED_LATE: Final = 3  # the same, of one that has waited for long
 
 _BEATS: Final = frozenset({nodes.beat, nodes.join})  # on a way of their own: they wait for no order, however many wait
+_PROBES: Final = frozenset({nodes.touch})  # and on one more, which may hang without a beat being late
 _LONG: Final = frozenset({audit.totals, audit.replayed})  # they read all of the ledger
 
 Made = Callable[[], Work[Any]]
@@ -49,6 +50,7 @@ class Postgres:
         self._writers: Lane | None = None
         self._readers: Lane | None = None
         self._beats: Lane | None = None
+        self._probes: Lane | None = None
 
     async def open(self, now_ms: int) -> None:
         try:
@@ -65,10 +67,11 @@ class Postgres:
         self._writers = Lane("ledger-write", self._url, _Writer(), WRITERS, self._patience_s)
         self._readers = Lane("ledger-read", self._url, _Reader(), READERS, self._patience_s)
         self._beats = Lane("ledger-beat", self._url, _Writer(), 1, self._patience_s)
+        self._probes = Lane("ledger-probe", self._url, _Writer(), 1, self._patience_s)
 
     async def close(self) -> None:
         """Do what was submitted, and let go. Closing twice is closing once."""
-        for lane in (self._groups, self._writers, self._readers, self._beats):
+        for lane in (self._groups, self._writers, self._readers, self._beats, self._probes):
             if lane is not None:
                 await lane.close()
 
@@ -76,8 +79,12 @@ class Postgres:
         return _open(self._readers).submit(lambda: work(*given, **named), work)
 
     def write(self, work: Callable[P, Work[T]], *given: P.args, **named: P.kwargs) -> asyncio.Future[T]:
-        hot = self._groups if _is_hot(work, given) else self._writers
-        lane = self._beats if work in _BEATS else hot
+        if work in _BEATS:
+            lane = self._beats
+        elif work in _PROBES:
+            lane = self._probes
+        else:
+            lane = self._groups if _is_hot(work, given) else self._writers
         return _open(lane).submit(lambda: work(*given, **named), work)
 
 

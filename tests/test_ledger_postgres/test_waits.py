@@ -13,7 +13,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Accepted
 from gateway.writable import Writable
 from tests.running import until
-from tests.test_ledger.samples import CHARGE, funded, placement, sent
+from tests.test_ledger.samples import CHARGE, bought, funded, placement, sent
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
@@ -63,7 +63,7 @@ async def test_the_pulse_waits_where_orders_wait(
 
 async def test_a_touch_waits_behind_no_other_work(kept: Ledger, raw: Any, url: str) -> None:
     account = await funded(kept)
-    placed = await kept.place(placement(account))
+    placed = await bought(kept, account, "r1")
     asking = await asyncpg.connect(url)
     held = raw.transaction()
     await held.start()

@@ -11,7 +11,7 @@ and `sentinel_password`, which are said to the Sentinels.
 
 from enum import StrEnum
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import parse_qs, parse_qsl, unquote, urlencode
 
 import msgspec
 
@@ -90,15 +90,19 @@ def redis_url(url: str) -> RedisURL:
 
 
 def shown(url: str) -> str:
-    """An address without what stands before its @, and without its options: either may be a password.
+    """An address without what stands before its @, and without its options but `host`: either may be a password.
 
     >>> shown("redis://:secret@host:1/0?password=secret")
     'redis://host:1/0'
+    >>> shown("postgresql:///panelmux?password=secret&host=/run/postgresql")
+    'postgresql:///panelmux?host=/run/postgresql'
     """
     scheme, there, rest = url.partition("://")
     if not there:
         return url.rpartition("@")[2].partition("?")[0]
-    return f"{scheme}://{rest.partition('?')[0].rpartition('@')[2]}"
+    place, _, options = rest.partition("?")
+    host = parse_qs(options).get("host")
+    return f"{scheme}://{place.rpartition('@')[2]}" + (f"?host={host[0]}" if host else "")
 
 
 def password(url: str) -> str:

@@ -177,6 +177,7 @@ async def test_a_server_that_says_nothing_keeps_nobody_for_ever(
     finally:
         crashing.resume()
     assert all(isinstance(end, LedgerBusy) for end in ends)
+    assert [str(end) for end in ends if str(end).endswith(": ")] == [], "each says why"
     [balance] = await asyncio.gather(opened.balance(account.id))
     assert balance > 0, "it is asked again as soon as it answers"
     unheard = [order for order in await opened.list_orders(limit=10**6) if order.link.startswith("silence/")]

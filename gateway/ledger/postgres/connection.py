@@ -83,7 +83,7 @@ async def connect(url: str) -> "asyncpg.Connection[asyncpg.Record]":
         text = "it is not postgresql://USER@HOST/DATABASE; a password has %2F for /, %23 for #, %40 for @"
         raise LedgerUnusable(f"PANELMUX_LEDGER: {text}") from None
     except _PASSING as away:
-        raise ConnectionError(f"{shown(url)}: {away or 'no answer'}") from away
+        raise ConnectionError(f"{shown(url)}: {_why(away)}") from away
 
 
 def crossed(error: BaseException) -> bool:
@@ -104,7 +104,7 @@ def ended(error: BaseException) -> bool:
 def told(error: Exception) -> Exception:
     """An error as who asked is told it."""
     if passing(error):
-        busy: LedgerError = LedgerBusy(f"ledger: {error or type(error).__name__}")
+        busy: LedgerError = LedgerBusy(f"ledger: {_why(error)}")
     elif isinstance(error, _NOT_THERE):
         busy = LedgerUnusable(f"ledger: {error}")
     elif isinstance(error, (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError)):
@@ -113,6 +113,11 @@ def told(error: Exception) -> Exception:
         return error
     busy.__cause__ = error
     return busy
+
+
+def _why(error: Exception) -> str:
+    """In words: a time-out has none of its own."""
+    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 async def rows(connection: Any, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:

@@ -9,6 +9,7 @@ somebody else. One that finds its epoch ended goes on under a new one.
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -79,8 +80,12 @@ class Nodes:
     async def join(self) -> None:
         """Sell from now on, beside the others."""
         now = self._clock()
-        self._epoch = await self._ledger.join(self._name)
+        await self._begin()
         self._take(await self._ledger.beat(self._rules()), now, watches=False)
+
+    async def _begin(self) -> None:
+        self._epoch = await self._ledger.join(self._name)
+        _log.info("node", epoch=self._epoch, name=self._name, pid=os.getpid(), outcome="joined")
 
     async def follow(self) -> None:
         """Beat and watch, until this node leaves. What follows a beat may take long, and holds up none."""
@@ -133,7 +138,7 @@ class Nodes:
             before, self._lease_until, watches = self._epoch, 0.0, False
             _log.error("node", epoch=before, outcome="taken_for_dead", then="goes on under a new epoch")
             now = self._clock()
-            self._epoch = await self._ledger.join(self._name)
+            await self._begin()
             seen = await self._ledger.beat(self._rules())
         if not self._left:
             self._take(seen, now, watches=watches)
@@ -162,7 +167,9 @@ class Nodes:
         self._returns = not watches
         if self.leads() != self._led:
             self._led = not self._led
-            _log.info("node", epoch=self._epoch, name=self._name, leads=self._led, nodes=len(self._living))
+            _log.info(
+                "node", epoch=self._epoch, name=self._name, pid=os.getpid(), leads=self._led, nodes=len(self._living)
+            )
         if not watches:
             self._silent.clear()
         others = {node.epoch: node for node in self._living if node.epoch != self._epoch}

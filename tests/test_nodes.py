@@ -1,11 +1,13 @@
 """A node among others: its lease, whom it takes for dead, who leads; by a clock that a test turns."""
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
 import pytest
+import structlog
 
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Fenced, LedgerBusy
@@ -132,6 +134,20 @@ async def test_each_beat_says_by_which_rules_its_node_goes_then(table: Table, on
     table.end(1)
     await one.nodes.once()
     assert [(node.epoch, node.rules) for node in table.rows.values()] == [(1, "r2"), (2, "r2")], "it joined anew"
+
+
+async def test_the_log_tells_which_process_a_node_is(table: Table) -> None:
+    node = One(table, "w/2")
+    with structlog.testing.capture_logs() as logs:
+        await node.nodes.join()
+        table.end(1)
+        await node.nodes.once()
+        await node.lives(1)
+    joined = [line for line in logs if line.get("outcome") == "joined"]
+    assert [(line["epoch"], line["name"], line["pid"]) for line in joined] == [
+        (epoch, "w/2", os.getpid()) for epoch in (1, 2)
+    ]
+    assert {line["pid"] for line in logs if "leads" in line} == {os.getpid()}
 
 
 async def test_a_node_knows_how_many_go_by_other_rules_and_whether_the_one_that_leads_does(

@@ -1,7 +1,7 @@
-"""Who lives of those that sell from a ledger, seen from beside it: whose beats go on."""
+"""Who lives of those that sell from a ledger, seen from beside it: whose beats go on, and by which rules each goes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from gateway.ledger.protocol import Ledger
@@ -20,3 +20,20 @@ async def watched(
     nodes = await ledger.nodes()
     beating = (node.epoch for node in nodes if node.ended_ms is None and node.beat != before.get(node.epoch, 0))
     return nodes, frozenset(beating)
+
+
+def by_rules(living: Sequence[Node]) -> Mapping[str, Sequence[str]]:
+    """The names of living nodes by the version that they go by; who has not said yet is left out."""
+    versions: dict[str, list[str]] = {}
+    for node in living:
+        if node.rules:
+            versions.setdefault(node.rules, []).append(node.name)
+    return versions
+
+
+def told(versions: Mapping[str, Sequence[str]]) -> str:
+    """Which nodes go by which rules."""
+    return "; ".join(
+        f"{version} {len(names)} node{'s' if len(names) > 1 else ''} ({', '.join(names)})"
+        for version, names in versions.items()
+    )

@@ -1,7 +1,7 @@
 """panelmux node: who sells from the ledger."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import click
@@ -9,7 +9,7 @@ import msgspec
 
 from gateway import ledger as ledgers
 from gateway.cli import output
-from gateway.cli.beats import watched
+from gateway.cli.beats import by_rules, told, watched
 from gateway.cli.failure import Exit, Failure
 from gateway.cli.leaf import Leaf, json_option, ledger_option
 from gateway.cli.opened import ledger_at, settled
@@ -18,6 +18,8 @@ from gateway.ledger.reports import Node
 from gateway.settings import is_postgres
 
 _NOBODY: Final = "no gateway sells from this ledger"
+_COMMANDS: Final = ("", "restore")
+"""What the ledger names the nodes of `ledger restore` and `ledger reopen`, which never beat."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,33 +54,34 @@ def command() -> None:
 def list_(*, ledger: str | None, as_json: bool) -> None:
     """Each node, oldest first: whether it leads and beats, and its rules; those, too, that were taken for dead of late.
 
-    They are watched for two seconds, and nothing is changed. Ends with 5 when one does not beat, or when those that do
-    go by different rules.
+    They are watched for two seconds, and nothing is changed. Ends with 5 when one does not beat, when there is
+    none that does, or when those that do go by different rules.
     """
     url = settled(ledger=ledger).ledger
     if not is_postgres(url):
         raise Failure("a ledger in SQLite has no nodes: one process sells from it, or none", Exit.MISUSE)
-    lines = asyncio.run(_lines(url))
+    nodes, beating = asyncio.run(_watched(url))
+    lines = _described(nodes, beating, ledgers.now_ms())
     if as_json:
         output.document(lines)
     else:
         heads = output.columns("node", ">epoch", "leads", ">started", "beats", "rules")
         output.table(heads, [_row(line) for line in lines], empty=_NOBODY)
-        if lines and all(line.dead_s is not None for line in lines):
+        if lines and not beating:
             output.say(_NOBODY)
-    versions = _by_rules(lines)
+    versions = by_rules([node for node in nodes if node.epoch in beating])
     if len(versions) > 1:
-        output.say(f"rules differ: {'; '.join(_told(version, names) for version, names in versions.items())}")
-    if len(versions) > 1 or any(not line.beats and line.dead_s is None for line in lines):
+        output.say(f"rules differ: {told(versions)}")
+    if len(versions) > 1 or not beating or any(not line.beats and line.dead_s is None for line in lines):
         raise click.exceptions.Exit(Exit.FINDINGS)
 
 
-async def _lines(url: str) -> list[Line]:
+async def _watched(url: str) -> tuple[Sequence[Node], frozenset[int]]:
     async with ledger_at(url) as opened:
         with output.progress("watching", 1) as step:
-            nodes, beating = await watched(opened)
+            found = await watched(opened)
             step()
-    return _described(nodes, beating, ledgers.now_ms())
+    return found
 
 
 def _described(nodes: Sequence[Node], beating: frozenset[int], now_ms: int) -> list[Line]:
@@ -94,7 +97,13 @@ def _described(nodes: Sequence[Node], beating: frozenset[int], now_ms: int) -> l
             dead_s=None if node.ended_ms is None else _since_s(node.ended_ms, now_ms),
         )
         for node in nodes
+        if not _is_of_a_command(node)
     ]
+
+
+def _is_of_a_command(node: Node) -> bool:
+    """Whether it only stands for epochs that are not given again, after a backup was restored: no gateway had it."""
+    return node.beat == 0 and node.name in _COMMANDS
 
 
 def _since_s(ms: int, now_ms: int) -> int:
@@ -104,16 +113,3 @@ def _since_s(ms: int, now_ms: int) -> int:
 def _row(line: Line) -> tuple[str, ...]:
     beats = "beats" if line.beats else "silent" if line.dead_s is None else f"dead, {age(line.dead_s)} ago"
     return line.node, str(line.epoch), "leads" if line.leads else "", f"{age(line.age_s)} ago", beats, line.rules
-
-
-def _by_rules(lines: Sequence[Line]) -> Mapping[str, Sequence[str]]:
-    """The names of the living by the version that they go by; who has not said yet is left out."""
-    versions: dict[str, list[str]] = {}
-    for line in lines:
-        if line.beats and line.rules:
-            versions.setdefault(line.rules, []).append(line.node)
-    return versions
-
-
-def _told(version: str, names: Sequence[str]) -> str:
-    return f"{version} {len(names)} node{'s' if len(names) > 1 else ''} ({', '.join(names)})"

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import click
 import msgspec
@@ -19,13 +18,10 @@ from gateway.cli.failure import Exit, Failure, confirmed
 from gateway.cli.leaf import Leaf, dry_run_option, json_option, ledger_option, rules_option, yes_option
 from gateway.cli.opened import ledger_at, settled
 from gateway.cli.simulate import simulate
+from gateway.cli.taking import differing, heard
 from gateway.cli.text import clean, shortened
-from gateway.ledger.lock import LedgerInUse, Lock
 from gateway.ledger.reports import RulesFile
 from gateway.settings import Settings
-
-_HEARD_S: Final = 10.0  # how long a running gateway is waited for
-_LOOK_S: Final = 0.2
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +96,10 @@ def diff(*, version: str | None, file: str | None, rules: str | None, ledger: st
 @ledger_option
 @json_option
 def apply(*, file: str, dry_run: bool, yes: bool, rules: str | None, ledger: str | None, as_json: bool) -> None:
-    """Put FILE in the place of the rules file, once it is found valid, and see that the running gateway takes it."""
+    """Put FILE in the place of the rules file, once it is found valid, and see that the running gateway takes it.
+
+    Of several nodes of one ledger all have to; each that lives and does not is named. Ends with 5 where one has not.
+    """
     settings = settled(rules=rules, ledger=ledger)
     _put(settings, file, _text(file), dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -118,8 +117,11 @@ def rollback(
     """Put the rules back that were in force before those of now, or VERSION of them.
 
     Where the rules file says otherwise than the rules last in force, because no gateway has taken it, those come back.
+    Where nodes of one ledger go by different rules there are none before: say which VERSION.
     """
     settings = settled(rules=rules, ledger=ledger)
+    if version is None and asyncio.run(differing(settings.ledger)):
+        raise Failure("rules: nodes go by different rules: say which VERSION; panelmux node list", Exit.MISUSE)
     files = [one for one in asyncio.run(_files(settings, 200)) if not one.why]
     if version is None:
         path = Path(settings.rules)
@@ -148,12 +150,12 @@ def _put(settings: Settings, name: str, text: str, *, dry_run: bool, yes: bool, 
         confirmed("rules", yes=yes or as_json)
         since = time.time_ns() // 1_000_000
         _replace(Path(settings.rules), text)
-        heard, why = asyncio.run(_heard(settings, found.version, since))
-        changed = msgspec.structs.replace(changed, done=True, heard=heard)
-        if heard is False:
-            raise Failure(f"{settings.rules}: in place, and the running gateway has not taken it: {why}", Exit.FINDINGS)
+        taken, words = asyncio.run(heard(settings.ledger, found.version, since))
+        changed = msgspec.structs.replace(changed, done=True, heard=taken)
+        if taken is False:
+            raise Failure(f"{settings.rules}: in place, and {words}", Exit.FINDINGS)
         if not as_json:
-            output.say("the running gateway has taken it" if heard else "in place; no gateway is running")
+            output.say(words if taken else f"in place; {words}")
     if as_json:
         output.document(changed)
 
@@ -166,32 +168,6 @@ def _replace(path: Path, text: str) -> None:
     if path.exists():
         made.chmod(path.stat().st_mode & 0o777)
     made.replace(path)
-
-
-async def _heard(settings: Settings, version: str, since_ms: int) -> tuple[bool | None, str]:
-    """Whether the running gateway took it, and why not; None where none is running."""
-    if not _is_running(settings):
-        return None, ""
-    until = time.monotonic() + _HEARD_S
-    async with ledger_at(settings.ledger) as ledger:
-        while time.monotonic() < until:
-            for one in await ledger.rules_files(limit=1):
-                if one.version == version and (one.at_ms >= since_ms or not one.why):
-                    return not one.why, one.why
-            await asyncio.sleep(_LOOK_S)
-    return False, "it has said nothing; does it follow this file? see its log"
-
-
-def _is_running(settings: Settings) -> bool:
-    lock = Lock(settings.ledger)
-    try:
-        lock.take()
-    except LedgerInUse:
-        return True
-    except OSError:
-        return False
-    lock.give_back()
-    return False
 
 
 async def _files(settings: Settings, limit: int) -> Sequence[RulesFile]:

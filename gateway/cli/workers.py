@@ -83,6 +83,7 @@ class Workers:
         while not self._stopping.is_set():
             began = self._began[number] = time.monotonic()
             process = self._running[number] = await self._start(number)
+            _log.info("worker", number=number, pid=process.pid, outcome="started")
             if self._stopping.is_set():
                 process.terminate()
             code = await process.wait()

@@ -1,72 +1,14 @@
 """Who sells from a ledger in PostgreSQL, and by which rules, told to a person and to a program."""
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import asyncpg
 import pytest
 
 from gateway.cli import beats
 from gateway.cli.failure import Exit
-from gateway.ledger.protocol import Ledger
-from tests import databases
+from tests.test_cli.gateways import Gateways
 from tests.test_cli.shell import Shell
-
-
-class Gateways:
-    """Rows of nodes; those of `beating` beat while somebody watches."""
-
-    def __init__(self, shell: Shell, url: str) -> None:
-        self.url = url
-        self.shell = shell
-        self.beating: set[str] = set()
-
-    def joined(self, name: str, rules: str) -> int:
-        async def work(opened: Ledger) -> int:
-            epoch = await opened.join(name)
-            await opened.beat(rules)
-            return epoch
-
-        self.beating.add(name)
-        epoch: int = self.shell.keep(work)
-        return epoch
-
-    def taken_for_dead(self, epoch: int) -> None:
-        self.shell.keep(lambda opened: opened.take_over(epoch))
-
-    def rows(self) -> list[tuple[object, ...]]:
-        async def work(_opened: Ledger) -> list[tuple[object, ...]]:
-            raw = await asyncpg.connect(self.url)
-            try:
-                return [tuple(row) for row in await raw.fetch("SELECT * FROM node ORDER BY epoch")]
-            finally:
-                await raw.close()
-
-        rows: list[tuple[object, ...]] = self.shell.keep(work)
-        return rows
-
-    async def live(self, _seconds: float) -> None:
-        """Time goes by, in which they beat."""
-        raw = await asyncpg.connect(self.url)
-        try:
-            names = list(self.beating)
-            await raw.execute("UPDATE node SET beat = beat + 1 WHERE name = ANY($1) AND ended_ms IS NULL", names)
-        finally:
-            await raw.close()
-
-
-@pytest.fixture
-def gateways(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateways]:
-    url = databases.postgres(tmp_path)
-    shell.ledger = shell.environ["PANELMUX_LEDGER"] = url
-    shell.environ["PANELMUX_PEPPER"] = "pepper of a test"
-    made = Gateways(shell, url)
-    watched = beats.watched
-    for command in ("node", "ledger"):
-        monkeypatch.setattr(f"gateway.cli.{command}.watched", lambda opened: watched(opened, sleep=made.live))
-    yield made
-    databases.drop(url)
 
 
 def test_nodes_that_go_by_the_same_rules_are_listed_and_good(shell: Shell, gateways: Gateways) -> None:
@@ -156,9 +98,9 @@ def test_one_that_is_taken_for_dead_while_they_are_watched_does_not_live_and_the
 
     monkeypatch.setattr("gateway.cli.node.watched", lambda opened: beats.watched(opened, sleep=ends))
     shown = shell.run("node", "list")
-    assert (shown.exit_code, shown.stderr) == (Exit.GOOD, "no gateway sells from this ledger\n")
+    assert (shown.exit_code, shown.stderr) == (Exit.FINDINGS, "no gateway sells from this ledger\n")
     assert "dead, " in shown.stdout
-    [line] = shell.json("node", "list")
+    [line] = shell.json("node", "list", code=Exit.FINDINGS)
     assert not line["beats"]
     assert not line["leads"]
 
@@ -166,8 +108,24 @@ def test_one_that_is_taken_for_dead_while_they_are_watched_does_not_live_and_the
 def test_where_nobody_sells_it_says_so(shell: Shell, gateways: Gateways) -> None:
     assert gateways.rows() == []
     shown = shell.run("node", "list")
-    assert (shown.exit_code, shown.stdout, shown.stderr) == (Exit.GOOD, "", "no gateway sells from this ledger\n")
-    assert shell.json("node", "list") == []
+    assert (shown.exit_code, shown.stdout, shown.stderr) == (Exit.FINDINGS, "", "no gateway sells from this ledger\n")
+    assert shell.json("node", "list", code=Exit.FINDINGS) == []
+
+
+def test_where_all_are_silent_nobody_sells(shell: Shell, gateways: Gateways) -> None:
+    gateways.joined("a", "r1")
+    gateways.beating.clear()
+    shown = shell.run("node", "list")
+    assert (shown.exit_code, shown.stderr) == (Exit.FINDINGS, "no gateway sells from this ledger\n")
+    assert "silent" in shown.stdout
+
+
+def test_what_a_restored_backup_left_is_no_gateway(shell: Shell, gateways: Gateways) -> None:
+    assert shell.run("ledger", "reopen", "--yes").exit_code == Exit.GOOD
+    assert len(gateways.rows()) == 2, "epochs that are not given again"
+    assert shell.json("node", "list", code=Exit.FINDINGS) == []
+    epoch = gateways.joined("a", "r1")
+    assert [line["epoch"] for line in shell.json("node", "list")] == [epoch], "and nothing is to be looked at"
 
 
 def test_a_ledger_is_not_reopened_under_a_node_that_beats(shell: Shell, gateways: Gateways) -> None:

@@ -203,9 +203,25 @@ async def test_pauses_stay_short_while_nobody_sells(
         await noted(tmp_path, "tried", 12)
         os.kill(os.getpid(), signal.SIGTERM)
         await running[0]
-    pauses = [line["again_in_s"] for line in logs if line["event"] == "worker"]
+    pauses = [line["again_in_s"] for line in logs if line.get("outcome") == "ended"]
     assert len(pauses) >= 10
     assert max(pauses) == 0.02
+
+
+async def test_the_log_tells_the_process_of_each_worker(
+    tmp_path: Path, listening: socket.socket, running: list["asyncio.Task[int]"]
+) -> None:
+    names = f"note(os.environ['{PREFIX}NODE'].rpartition('/')[2])\n"
+    with structlog.testing.capture_logs() as logs:
+        running.append(asyncio.create_task(standing_in(tmp_path, listening, names + DRAINS).run()))
+        pids = await noted(tmp_path, "ready", 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await noted(tmp_path, "told", 2)
+        for pid in pids:
+            os.kill(pid, signal.SIGUSR1)
+        await running[0]
+    told = {(line["number"], line["pid"]) for line in logs if line.get("outcome") == "started"}
+    assert told == {(number, pid) for number in (1, 2) for pid in notes(tmp_path, str(number))}
 
 
 @pytest.mark.usefixtures("quick")

@@ -102,6 +102,19 @@ def test_every_alert_says_how_loud_it_is_and_what_is_wrong() -> None:
     assert len(names) == len(set(names))
 
 
+def test_what_an_alert_names_its_expression_tells_apart() -> None:
+    for rule in alerts():
+        named = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+        for kept in re.findall(r"\b(?:sum|min|max|count)\b(?: by \(([^)]*)\))?", rule["expr"]):
+            assert named <= set(re.split(r",\s*", kept)), rule["alert"]
+
+
+@pytest.mark.parametrize("name", ["PanelmuxNodeDown", "PanelmuxRulesNotTaken"])
+def test_an_alert_of_one_node_says_which(name: str) -> None:
+    [summary] = [rule["annotations"]["summary"] for rule in alerts() if rule["alert"] == name]
+    assert "{{ $labels.instance }}" in summary
+
+
 def test_every_service_is_shut_in(composed: dict[str, Any]) -> None:
     for name, service in composed["services"].items():
         assert service["read_only"] is True, name

@@ -68,8 +68,8 @@ async def test_a_write_that_hangs_is_a_no_and_no_other_is_begun_behind_it(monkey
     assert disk.writes == 1
     disk.hangs = False
     disk.goes_on.set()
-    while not await disk.writable():  # noqa: ASYNC110 - until it has heard of it
-        await asyncio.sleep(0)
+    while not await disk.writable():  # until it has heard of it
+        disk.now += EVERY_S
     assert await disk.writable()
     assert disk.writes == 2
 
@@ -104,3 +104,19 @@ async def test_a_fault_of_ours_is_no_answer() -> None:
     disk.fault = ValueError("a fault of ours")
     with pytest.raises(ValueError, match="of ours"):
         await disk.writable()
+    assert not disk.writable.last
+
+
+async def test_what_was_found_out_last_is_kept_while_somebody_looks_anew() -> None:
+    disk = Disk()
+    disk.fault = LedgerBusy("database or disk is full")
+    kept = [disk.writable.last]
+    assert not await disk.writable()
+    disk.fault = None
+    disk.now += EVERY_S
+    look = disk.writable.ask()
+    kept.append(disk.writable.last)
+    assert await look
+    kept.append(disk.writable.last)
+    assert kept == [True, False, True], "nothing is known against it; what was known; what was found out"
+    assert disk.writable.ask() is look

@@ -6,7 +6,7 @@
 #
 # PostgreSQL: this puts the database back as it was, leaves out ids that may have been given since, and lays attempts that
 # were open in it before people. It cannot tell the orders placed since the backup: it says so at its end, and ends with
-# 5. To lose nothing at all, recover from a base backup and the WAL: deploy/README.md, "Restore".
+# 5; with 1 where there is no panelmux, and the second half is left to people. To lose nothing at all, recover from a base backup and the WAL: deploy/README.md, "Restore".
 set -euo pipefail
 umask 077
 
@@ -94,6 +94,13 @@ if [[ $there -ne 0 ]]; then
 fi
 ask "ALTER DATABASE ${name}_restored_$stamp RENAME TO $name"
 
+if [[ -z $(type -P panelmux) ]]; then
+    cat >&2 <<'SAID'
+The database is as it was when the backup was made, and it is NOT to be sold from yet. There is no panelmux here: where
+there is one, before a gateway starts, do panelmux ledger reopen. Else ids are given twice, and orders bought twice.
+SAID
+    exit 1
+fi
 panelmux ledger reopen --yes
 cat >&2 <<'SAID'
 The database is as it was when the backup was made. Ids that were given since are left out, and attempts that were open

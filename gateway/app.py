@@ -303,6 +303,7 @@ class Gateway:
                 oldest_s=max(ledger.now_ms() - oldest_ms, 0) / 1000,
                 cost=sum((one.cost for one in unknown), Decimal(0)),
             )
+        await asyncio.wait([self._writable.ask()])
         self._note()
         return Response(self.metrics.text(), headers={"content-type": "text/plain; version=0.0.4"})
 
@@ -310,6 +311,7 @@ class Gateway:
         """Whichever worker is asked tells of all: each keeps noted what a lone one notes when it is asked."""
         while True:
             try:
+                self._writable.ask()
                 self._note()
             except Exception:  # noqa: BLE001 - what is told stands still for a while, and orders go on
                 _log.exception("metrics", outcome="broken")
@@ -318,6 +320,7 @@ class Gateway:
     def _note(self) -> None:
         """What this process knows of itself and of the panels, for the metrics."""
         self.door.count()
+        self.metrics.writable.set(self._writable.last)
         self.metrics.leads.set(self.nodes.leads())
         self.metrics.tasks.set(len(asyncio.all_tasks()))
         self.metrics.nodes.set(self.nodes.living)

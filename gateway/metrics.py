@@ -57,6 +57,10 @@ class Metrics:
         self.busy = Counter(
             "panelmux_ledger_busy", "Beats and orders that the ledger did not take", registry=self._registry
         )
+        self.writable = _lowest(
+            "panelmux_ledger_writable", "1 = the ledger can be written, as /readyz finds", registry=self._registry
+        )
+        self.writable.set(1)
         self._unknown = _latest(
             "panelmux_unknown_attempts", "Attempts whose outcome is not known", registry=self._registry
         )

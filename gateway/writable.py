@@ -19,6 +19,7 @@ class Writable:
     """Asked whenever somebody wants to know.
 
     Who asks while a look is under way, or soon after, has its answer. A write that hangs is the only one that does.
+    `last` is what was found out last: that it can be written, until something is known against it.
     """
 
     def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,12 +29,18 @@ class Writable:
         self._write: asyncio.Task[bool] | None = None
         self._began = 0.0
         self._write_began = 0.0
+        self.last = True
 
-    async def __call__(self) -> bool:
+    def ask(self) -> asyncio.Task[bool]:
+        """The look that is under way, or was a moment ago; else a new one."""
         now, look = self._clock(), self._look
         if look is None or (look.done() and now - self._began >= EVERY_S):
             self._began = now
             look = self._look = asyncio.create_task(self._looked(), name="writable")
+        return look
+
+    async def __call__(self) -> bool:
+        look = self.ask()
         try:
             return await asyncio.shield(look)
         except asyncio.CancelledError:
@@ -55,7 +62,9 @@ class Writable:
             self._write = asyncio.create_task(self._written(), name="written")
         left_s = self._write_began + PATIENCE_S - self._began
         await asyncio.wait([self._write], timeout=max(left_s, 0))
-        return self._write.done() and self._write.result()
+        self.last = False  # after a fault of ours, too
+        self.last = self._write.done() and self._write.result()
+        return self.last
 
     async def _written(self) -> bool:
         try:

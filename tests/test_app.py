@@ -12,6 +12,7 @@ from gateway.app import Gateway
 from gateway.conditions import condition
 from gateway.ledger.lock import LedgerInUse, Lock
 from gateway.ledger.records import LedgerBusy, LedgerError
+from gateway.metrics import Metrics
 from gateway.rules.model import Ids, Publish, Route, Rules, Service
 from providers.sandbox import Sandbox
 from tests import databases, wares
@@ -127,6 +128,34 @@ async def test_it_is_not_ready_while_the_ledger_cannot_be_written(
         monkeypatch.setattr(shop.gateway.ledger, "touch", full)
         status, text = await page(shop, "/readyz")
         assert (status, '"ledger"' in text) == (503, True)
+
+
+async def test_it_tells_whether_the_ledger_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(*_: object) -> None:
+        raise LedgerBusy("disk full")
+
+    monkeypatch.setattr("gateway.writable.EVERY_S", 0.0)  # what was found out a moment ago is no answer here
+    async with selling(Rules(panels={}), tmp_path) as shop:
+        assert "panelmux_ledger_writable 1.0" in (await page(shop, "/metrics"))[1]
+        monkeypatch.setattr(shop.gateway.ledger, "touch", full)
+        assert "panelmux_ledger_writable 0.0" in (await page(shop, "/metrics"))[1]
+        monkeypatch.undo()
+        monkeypatch.setattr("gateway.writable.EVERY_S", 0.0)
+        assert "panelmux_ledger_writable 1.0" in (await page(shop, "/metrics"))[1]
+
+
+async def test_one_of_several_workers_looks_without_being_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object) -> None:
+        raise LedgerBusy("disk full")
+
+    metrics = Metrics()
+    metrics.is_of_several = True
+    async with Gateway(settings(tmp_path), Rules(panels={}), metrics=metrics) as gateway:
+        assert b"panelmux_ledger_writable 1.0" in metrics.text()
+        monkeypatch.setattr(gateway.ledger, "touch", full)
+        await until(lambda: asyncio.sleep(0, b"panelmux_ledger_writable 0.0" in metrics.text()))
 
 
 async def test_a_start_names_panels_with_open_orders_that_stand_in_no_rules(

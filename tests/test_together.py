@@ -86,6 +86,7 @@ def test_workers_are_told_as_one(worker: Workers) -> None:
         metrics.behind.set(many)
         metrics.leads.set(many == 1)
         metrics.rules_taken.set(many == 1)
+        metrics.writable.set(many == 1)
         metrics.unknown(many, oldest_s=many, cost=Decimal(many))
         metrics.panel(
             "p0", funds=Decimal(many), score=many / 2, latency_s=many, is_open=many == 1, is_stopped=many == 1
@@ -98,6 +99,7 @@ def test_workers_are_told_as_one(worker: Workers) -> None:
         "edge_behind_seconds": 2,
         "leads": 1,
         "rules_taken": 0,
+        "ledger_writable": 0,
         "unknown_attempts": 2,
         "unknown_cost": 2,
         "panel_funds": 2,

@@ -104,3 +104,19 @@ async def test_a_fault_of_ours_is_no_answer() -> None:
     disk.fault = ValueError("a fault of ours")
     with pytest.raises(ValueError, match="of ours"):
         await disk.writable()
+    assert not disk.writable.last
+
+
+async def test_what_was_found_out_last_is_kept_while_somebody_looks_anew() -> None:
+    disk = Disk()
+    disk.fault = LedgerBusy("database or disk is full")
+    kept = [disk.writable.last]
+    assert not await disk.writable()
+    disk.fault = None
+    disk.now += EVERY_S
+    look = disk.writable.ask()
+    kept.append(disk.writable.last)
+    assert await look
+    kept.append(disk.writable.last)
+    assert kept == [True, False, True], "nothing is known against it; what was known; what was found out"
+    assert disk.writable.ask() is look

@@ -41,9 +41,16 @@ def confirmed(command: str, *, yes: bool) -> None:
     if yes:
         return
     if not _is_terminal():
-        raise Failure(f"{command}: nobody to ask; say --yes, or --dry-run to look only", Exit.MISUSE)
+        look = ", or --dry-run to look only" if _can_look_only() else ""
+        raise Failure(f"{command}: nobody to ask; say --yes{look}", Exit.MISUSE)
     if not click.confirm("Do it?", err=True):
         raise Failure(f"{command}: nothing was done")
+
+
+def _can_look_only() -> bool:
+    """Whether the command that runs has --dry-run."""
+    running = click.get_current_context(silent=True)
+    return running is not None and any(option.name == "dry_run" for option in running.command.params)
 
 
 def _is_terminal() -> bool:

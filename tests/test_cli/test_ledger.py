@@ -67,7 +67,7 @@ def test_a_backup_is_put_back_after_a_yes(shell: Shell) -> None:
     assert f"not in it: orders placed since: 1 ({second}); top-ups since: 1" in looked.stderr
     asked = shell.run("ledger", "restore", str(kept))
     assert asked.exit_code == Exit.MISUSE
-    assert "nobody to ask" in asked.stderr
+    assert "nobody to ask; say --yes, or --dry-run" in asked.stderr
     assert len(shell.json("order", "list")) == 2
     done = shell.json("ledger", "restore", str(kept), "--yes")
     assert (done["orders"], done["unknown"], done["missing_orders"], done["done"]) == (1, 1, [second], True)
@@ -153,6 +153,9 @@ def test_a_ledger_is_reopened_once_no_gateway_beats(shell: Shell) -> None:
         assert refused.exit_code == Exit.UNREACHABLE, refused.output
         assert "gateways sell from it: far; stop them first" in refused.stderr
         assert shell.keep(states) == [AttemptState.SENDING]
+    asked = shell.run("ledger", "reopen")
+    assert asked.exit_code == Exit.MISUSE
+    assert "nobody to ask; say --yes\n" in asked.stderr, "it has no --dry-run"
     assert shell.json("ledger", "reopen", "--yes") == {"unknown": 1, "followed": 0}
     assert shell.keep(states) == [AttemptState.UNKNOWN]
     databases.drop(shell.ledger)

@@ -144,6 +144,17 @@ def test_a_postgresql_ledger_comes_back_and_what_was_there_is_kept(postgresql: A
     assert database.client("psql", f"--dbname={aside}", "-tAc", "SELECT count(*) FROM kept").stdout.strip() == "2"
 
 
+def test_where_there_is_no_panelmux_the_rest_is_left_to_people(postgresql: Any, tmp_path: Path) -> None:
+    database, environ = postgresql
+    bare = {**environ, "PATH": f"{database.programs}:/usr/bin:/bin"}
+    kept = backed_up(bare, tmp_path / "backups")
+    said = ran(bare, DEPLOY / "restore.sh", kept, "--yes", code=1)
+    assert "do panelmux ledger reopen" in said
+    before = int(asked(database, "SELECT last_value FROM order_ids"))
+    ran(environ, "panelmux", "ledger", "reopen", "--yes")
+    assert int(asked(database, "SELECT last_value FROM order_ids")) >= before + 1_000_000
+
+
 def test_postgresql_is_not_replaced_under_who_uses_it(postgresql: Any, tmp_path: Path) -> None:
     database, environ = postgresql
     kept = backed_up(environ, tmp_path / "backups")

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import click
@@ -73,6 +74,25 @@ def test_every_alert_has_its_heading_and_every_heading_its_alert() -> None:
 def test_the_guide_says_how_loud_an_alert_is(rule: dict[str, dict[str, str]]) -> None:
     (said,) = re.findall(rf"^### {rule['alert']}\n\n\*\*(\w+)\.\*\*", GUIDE, re.MULTILINE)
     assert said.lower() == rule["labels"]["severity"]
+
+
+def test_credentials_are_put_where_the_settings_and_the_rules_look_for_them(tmp_path: Path) -> None:
+    said = GUIDE.partition("### While it is down")[2].partition("```sh\n")[2].partition("```")[0]
+    lines = [line for line in said.splitlines() if "install " in line]
+    assert len(lines) == 2
+    script = "\n".join(lines).replace(" -o panelmux", "").replace("0500", "0700")  # there may be no such user here
+    kept, put = tmp_path / "kept", tmp_path / "put"
+    kept.mkdir()
+    for name in ("alpha", "ledger", "pepper"):
+        (kept / name).write_text(name)
+    for real, own in (("/etc/panelmux/credentials", kept), ("/run/credentials", put)):
+        script = script.replace(real, str(own))
+    subprocess.run(["bash", "-euc", script], check=True)
+    there = {f"/run/credentials/{file.relative_to(put)}": file.read_text() for file in put.glob("*/*")}
+    settings = (DEPLOY / "panelmux.env").read_text() + (DEPLOY / "panelmux.service").read_text()
+    looked_for = set(re.findall(r"/run/credentials/panelmux\.service/\w+", settings))
+    assert looked_for == set(there)
+    assert there == {path: path.rpartition("_")[2] for path in looked_for}
 
 
 def test_every_link_inside_leads_to_a_heading() -> None:

@@ -101,7 +101,15 @@ class Gateway:
         self.hurry = asyncio.Event()  # set by who does not want to wait for orders that are being bought
         machines = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
         self.app = api_v2.Front(
-            api_v2.edge(self.accounts, self.admission, self.catalog, self.orders, self.door, currency=rules.currency),
+            api_v2.edge(
+                self.accounts,
+                self.admission,
+                self.catalog,
+                self.orders,
+                self.door,
+                currency=rules.currency,
+                remembered=settings.remembered,
+            ),
             Starlette(routes=[Route(path, endpoint) for path, endpoint in machines.items()]),
         )
         self._opened = contextlib.AsyncExitStack()
@@ -128,6 +136,7 @@ class Gateway:
             sync_wait_s=settings.sync_wait_s,
             placing_s=settings.placing_s,
             others=self._lock is None,
+            remembered=settings.remembered,
         )
         self.reconcile = Reconcile(
             self.ledger,

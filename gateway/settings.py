@@ -14,6 +14,7 @@ from gateway.redis_url import redis_url, shown
 
 PREFIX = "PANELMUX_"
 _WORKERS: Final = 64
+_REMEMBERED: Final = 1_000  # fewer would forget who asks again within two minutes
 _SQLITE: Final = "sqlite:///"
 _PROXIES: Final = "FORWARDED_ALLOW_IPS"  # what the web server's own setting is called: read where ours is absent
 _REDIS_PREFIX: Final = r"[A-Za-z0-9_.:-]{1,64}"  # no braces: a cluster gives them a meaning of its own
@@ -47,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         log: console or json.
         proxies: networks of the balancers whose word on a customer's address is believed.
         metrics_from: networks that may read /metrics.
+        remembered: requests, and states of orders, that one process remembers, of each so many; some 500 bytes each.
         connections, connections_each: open at once, in all and of one address.
         key_rate, address_rate: calls a second of one key and of one address; 0 = any.
         shed_s: so far behind, new orders are refused, seconds.
@@ -73,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log: str = "console"
     proxies: str = "127.0.0.1,::1"
     metrics_from: str = "127.0.0.0/8,::1"
+    remembered: int = 50_000
     connections: int = 4096
     connections_each: int = 256
     key_rate: float = 0.0
@@ -120,6 +123,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ):
             if not 0 < getattr(self, name) < 10**6:
                 raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number of seconds above 0")
+        if self.remembered < _REMEMBERED:
+            raise SettingError(f"PANELMUX_REMEMBERED: {self.remembered} is not {_REMEMBERED} or more")
         for name in ("connections", "connections_each"):
             if getattr(self, name) < 1:
                 raise SettingError(f"PANELMUX_{name.upper()}: {getattr(self, name)} is not a number above 0")

@@ -348,3 +348,9 @@ async def test_redis_takes_the_catalogue_and_its_loss_stops_nothing(tmp_path: Pa
                 assert "panelmux_shared_up 0.0\n" in text
                 assert "order" in await shop.call("add", service=1, link=wares.LINK, quantity=20)
                 assert len(await shop.call("services")) == len(wares.services())
+
+
+async def test_a_process_remembers_as_much_as_its_settings_say(tmp_path: Path) -> None:
+    gateway = Gateway(settings(tmp_path, remembered=1234), rules("https://panel.example/api/v2"))
+    assert gateway.orders._repeats._most == 1234
+    assert gateway.app._edge._actions._remembered._most == 1234

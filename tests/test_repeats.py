@@ -12,7 +12,6 @@ from gateway.errors import BadForm, RequestIdTaken
 from gateway.ledger.protocol import Ledger
 from gateway.ledger.repeated import Recent
 from gateway.ledger.sql.ledger import SQLLedger
-from gateway.orders import repeats
 from gateway.orders.repeats import Repeats, request
 from providers.base import OrderStatus
 from providers.service_types import Default
@@ -282,10 +281,10 @@ async def test_after_a_crash_nobody_knows_who_heard_what(
 class Memory:
     """Repeats with a clock that stands still, and a shop that buys from it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 100) -> None:
         self.now = 1000.0
         self.bought = 0
-        self.repeats = Repeats(cast("Ledger", None), clock=lambda: self.now)  # asked by "refuse" alone
+        self.repeats = Repeats(cast("Ledger", None), most=most, clock=lambda: self.now)  # asked by "refuse" alone
 
     async def add(self, link: str = "l", *, name: str | None = None, policy: str = "join") -> int:
         return await self.repeats.once(
@@ -366,9 +365,8 @@ async def test_twins_of_one_name_that_ask_for_different_things() -> None:
     assert await first == 1
 
 
-async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeats, "_MOST", 3)
-    memory = Memory()
+async def test_the_memory_is_bounded() -> None:
+    memory = Memory(3)
     for number in range(5):
         await memory.add(f"l{number}")
     assert await memory.add("l4") == 5

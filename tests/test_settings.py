@@ -37,6 +37,7 @@ def test_an_empty_variable_is_as_good_as_none() -> None:
         ("PANELMUX_DRAIN_S", "0", "PANELMUX_DRAIN_S: 0.0"),
         ("PANELMUX_STATUS_S", "nan", "PANELMUX_STATUS_S: nan"),
         ("PANELMUX_SHED_S", "0", "PANELMUX_SHED_S: 0.0"),
+        ("PANELMUX_REMEMBERED", "999", "PANELMUX_REMEMBERED: 999 is not 1000 or more"),
         ("PANELMUX_CONNECTIONS", "0", "PANELMUX_CONNECTIONS: 0 is not a number above 0"),
         ("PANELMUX_KEY_RATE", "-1", "PANELMUX_KEY_RATE: -1.0 is not calls a second"),
         ("PANELMUX_ADDRESS_RATE", "nan", "PANELMUX_ADDRESS_RATE: nan is not calls a second"),

@@ -19,6 +19,7 @@ from gateway.api_v2.answers import error
 from gateway.api_v2.asgi import Answer, Gone, Receipt, TooLarge, header, send_answer, silence
 from gateway.api_v2.form import Form, read_form, wrong
 from gateway.api_v2.needs import Accounts, Admission, Catalog, Orders
+from gateway.api_v2.remembered import MOST
 from gateway.door import HEAVY, SPARES, Caller, Door
 from gateway.errors import BadForm, Busy, GatewayError, TooMany, WrongKey
 from gateway.ledger.records import Account, Key
@@ -50,10 +51,14 @@ def edge(
     door: Door,
     *,
     currency: str,
+    remembered: int = MOST,
     receipt_s: float = RECEIPT_S,
 ) -> "Edge":
-    """The edge. `currency` is what amounts are in; `receipt_s` how long a request may take to arrive."""
-    actions = Actions(catalog, orders, currency=currency, tell=door.remembers)
+    """The edge. `currency` is what amounts are in; `remembered`, of how many orders it knows how they stood.
+
+    `receipt_s`: how long a request may take to arrive.
+    """
+    actions = Actions(catalog, orders, currency=currency, remembered=remembered, tell=door.remembers)
     return Edge(accounts, admission, door, actions, receipt_s)
 
 

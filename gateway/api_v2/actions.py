@@ -15,7 +15,7 @@ from gateway.api_v2.form import Form, wrong
 from gateway.api_v2.ids import MAX_READ, MAX_WRITE, Ids, ids
 from gateway.api_v2.listing import Listing, Manner
 from gateway.api_v2.needs import Catalog, Orders
-from gateway.api_v2.remembered import Remembered
+from gateway.api_v2.remembered import MOST, Remembered
 from gateway.catalog.services import Service
 from gateway.errors import Busy, GatewayError
 from gateway.ledger.records import Account, Key
@@ -43,14 +43,20 @@ class Actions:
     """`table` has a function for each action; `tell` is called with those that were answered from memory."""
 
     def __init__(
-        self, catalog: Catalog, orders: Orders, *, currency: str, tell: Callable[[str], None] = lambda _: None
+        self,
+        catalog: Catalog,
+        orders: Orders,
+        *,
+        currency: str,
+        remembered: int = MOST,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._catalog = catalog
         self._tell = tell
         self._listing = Listing(catalog, tell=tell)
         self._orders = orders
         self._currency = currency
-        self._remembered: Remembered[answers.Stand] = Remembered()
+        self._remembered: Remembered[answers.Stand] = Remembered(remembered)
         self._patience = Deadline(READ_S)
         self.table: Final[Mapping[str, Action]] = {
             "services": self._services,

@@ -16,7 +16,7 @@ from gateway.ledger.protocol import Ledger
 from gateway.ledger.records import Account, LedgerError, NewPlacement, Next, Order, RequestTaken, Wait
 from gateway.ledger.reports import Recovery
 from gateway.metrics import Metrics
-from gateway.orders.repeats import UNHEARD_S, Repeats, Request, request, twin
+from gateway.orders.repeats import MOST, UNHEARD_S, Repeats, Request, request, twin
 from gateway.orders.requests import Requests
 from gateway.placing import DRY, Placing, Purchase, Round, bounded, charged, following, routed
 from gateway.routing import Choice, Decision
@@ -33,7 +33,7 @@ _RECALLED_MS: Final = 24 * 3_600_000  # how far back a start remembers what was 
 class Orders:
     """Ids that are not the account's are absent from every answer, whether they exist or not.
 
-    `others`: other nodes sell from the same ledger, and may have been asked the same.
+    `others`: other nodes sell from the same ledger, and may have been asked the same. `remembered`: so many requests.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Orders:
         sync_wait_s: float,
         placing_s: float,
         others: bool = False,
+        remembered: int = MOST,
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -57,7 +58,7 @@ class Orders:
         self._clock = clock
         self._now_ms = now_ms
         self._requests = Requests(ledger, catalog, clock=clock, now_ms=now_ms)
-        self._repeats = Repeats(ledger, clock=clock)
+        self._repeats = Repeats(ledger, most=remembered, clock=clock)
         self._metrics = metrics
         self._others = others
         self._sharing: asyncio.Task[None] | None = None

@@ -28,7 +28,7 @@ from providers.service_types import OrderFields
 UNHEARD_S: Final = 120.0
 """How long an answer that was not heard is kept for who asks again."""
 
-_MOST: Final = 50_000
+MOST: Final = 50_000
 _SIZE: Final = 16  # bytes of a hash
 _ACTIVE: Final = "You have active order with this link. Please wait until order being completed."
 
@@ -89,6 +89,8 @@ class _Flight:
 class _Answered:
     """An order placed at a moment of the clock, and to how many requests its id was told, last, that may be deaf."""
 
+    __slots__ = ("at", "order", "told", "unheard")
+
     def __init__(self, order: int, at: float, unheard: int, told: float) -> None:
         self.order = order
         self.at = at
@@ -97,10 +99,11 @@ class _Answered:
 
 
 class Repeats:
-    """Knows the last 50 000 requests; all but those of a name are forgotten with the process, but for `recall`."""
+    """Knows the last `most` requests; all but those of a name are forgotten with the process, but for `recall`."""
 
-    def __init__(self, ledger: Ledger, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ledger: Ledger, *, most: int = MOST, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = ledger
+        self._most = most
         self._clock = clock
         self._flights: dict[bytes, _Flight] = {}  # by name, or by fingerprint
         self._answered: OrderedDict[bytes, _Answered] = OrderedDict()  # by fingerprint, first to be forgotten first
@@ -177,7 +180,7 @@ class Repeats:
             self._fingerprints.pop(before.order, None)
         self._answered[fingerprint] = answered
         self._fingerprints[answered.order] = fingerprint
-        if len(self._answered) > _MOST:
+        if len(self._answered) > self._most:
             oldest = next(iter(self._answered))
             self._fingerprints.pop(self._answered.pop(oldest).order, None)
 

@@ -20,6 +20,7 @@ from tests.topology.programs import Gateway
 from tests.topology.topology import Topology
 
 _LOOK_S: Final = 10.0
+_SETTINGS: Final = {"PANELMUX_REMEMBERED": "2000"}  # full within minutes: what rises then is no memory that has a bound
 _FAULTS: Final = "add:reset_after@0.002,add:maintenance@0.02,status:delay_after=0.2@0.05"
 
 
@@ -61,7 +62,7 @@ def told(name: str, looks: list[Look]) -> list[str]:
 async def run(minutes: float, customers: int, pause_s: float) -> list[str]:
     """Run it; gives what is wrong with the orders in the end."""
     sandboxes = ["--seed", "1", "--faults", _FAULTS, "--tempo", "instant"]
-    with Topology(ledger="postgresql", sandboxes=sandboxes) as topology:
+    with Topology(ledger="postgresql", sandboxes=sandboxes, overrides=_SETTINGS) as topology:
         topology.rules.write_text(topology.rules.read_text().replace('low_balance: "25"', PANEL))
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20), connector=connector) as session:

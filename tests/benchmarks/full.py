@@ -100,6 +100,12 @@ async def opened(url: str) -> tuple[Ledger, float]:
     return ledger, time.perf_counter() - began
 
 
+async def left(ledger: Ledger) -> None:
+    """In good order: who comes next does not have to find out that nobody is there."""
+    await ledger.stopped()
+    await ledger.close()
+
+
 async def placed(ledger: Ledger, account: Any, round: int) -> list[float]:
     """Place and settle `_PLACED` orders, `_TOGETHER` at a time; the seconds that each took, sorted."""
     took: list[float] = []
@@ -131,8 +137,8 @@ async def compared(empty: str, full: str) -> list[str]:
         ratios["p50"].append(ours[len(ours) // 2] / base[len(base) // 2])
         ratios["p99"].append(ours[len(ours) * 99 // 100] / base[len(base) * 99 // 100])
         p99s.append(ours[len(ours) * 99 // 100] * 1000)
-    await first.close()
-    await second.close()
+    await left(first)
+    await left(second)
     p50, p99 = (statistics.median(ratios[name]) for name in ("p50", "p99"))
     p99_ms = statistics.median(p99s)
     return [
@@ -166,7 +172,7 @@ async def main(orders: int, folder: Path | None) -> None:
                 await connection.execute(f"CREATE DATABASE {name}")
                 ledger, _ = await opened(server.url(name))
                 await funded(ledger, "100000000")
-                await ledger.close()
+                await left(ledger)
                 if name == "filled":
                     filling = await asyncpg.connect(server.url(name))
                     await fill(filling, orders)

@@ -76,6 +76,12 @@ _BOOKS: Final = """
 _NEXT: Final = """
     SELECT setval('order_ids', $1), setval('attempt_ids', $2), setval(pg_get_serial_sequence('transfer', 'id'), $3)"""
 
+_RUNS_BEFORE: Final = (  # on the same databases: they killed their gateways, and their panels gave the same ids
+    "UPDATE node SET ended_ms = 0 WHERE ended_ms IS NULL",
+    "DELETE FROM remote WHERE panel IN ('p0', 'p1')",
+    "DELETE FROM panel WHERE name IN ('p0', 'p1')",
+)
+
 
 async def fill(connection: Any, orders: int) -> None:
     """So many orders of the first account; tells how far it is."""
@@ -151,7 +157,8 @@ async def started(url: str) -> str:
     """How soon gateways are ready, sold from: one that starts, and one after a crash."""
     took = []
     connection = await asyncpg.connect(url)
-    await connection.execute("UPDATE node SET ended_ms = 0 WHERE ended_ms IS NULL")  # killed by a run before this one
+    for forget in _RUNS_BEFORE:
+        await connection.execute(forget)
     await connection.close()
     with tempfile.TemporaryDirectory() as folder:
         async with house(Path(folder), url, account=f"shop {_RUN}") as made:

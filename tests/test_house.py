@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 
 from gateway.ledger.records import AttemptState
@@ -28,16 +29,24 @@ def ledger(tmp_path: Path) -> Iterator[str]:
 
 
 async def test_when_a_node_is_killed_under_load_the_other_goes_on(tmp_path: Path, ledger: str) -> None:
-    async with house(tmp_path, ledger, faults=SLOW) as made:
+    async with house(tmp_path, ledger, faults="add:delay_after=0.3") as made:
         first, second = await made.serve("a"), await made.serve("b")
+        raw = await asyncpg.connect(ledger)
         async with busy(made, [first, second]):
-            first.send(signal.SIGKILL)
+
+            async def is_sending() -> bool:
+                query = "SELECT COUNT(*) FROM attempt WHERE state = 'sending' AND epoch = 1"
+                return bool(await raw.fetchval(query) >= 3)
+
+            await until(is_sending, for_s=PATIENCE_S)
+            first.send(signal.SIGKILL)  # the panel is in this process: it has answered none of them meanwhile
 
             async def is_over() -> bool:
                 return [lives for _, lives, _ in await made.known()] == [False, True]
 
             await until(is_over, for_s=PATIENCE_S)
             await made.sold(30)
+        await raw.close()
         await made.stop(second)
         states = await made.check()
         assert await made.known() == [("a", False, False), ("b", False, True)]

@@ -142,11 +142,12 @@ async def test_an_opening_that_fails_half_way_leaves_neither_thread_nor_connecti
         raise LedgerBusy("ledger: database is locked")
 
     monkeypatch.setattr(ids, "begin", begin)
+    before = set(threading.enumerate())
     database = SQLite(path)
     with pytest.raises(LedgerBusy, match="locked"):
         await SQLLedger(database, lambda: 1).open()
     assert database._connections == []
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("ledger-")] == []
+    assert {thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("ledger-")} == set()
 
 
 async def test_every_commit_is_on_disk_before_it_is_answered(kept: Ledger, database: SQLite) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.ledger.postgres.archive import Range, archive
 from gateway.ledger.protocol import Ledger
+from gateway.ledger.records import Account, Placed
 from providers.base import OrderStatus
 from tests.test_ledger.samples import bought, funded, sent, told
 
@@ -15,6 +16,15 @@ pytestmark = pytest.mark.anyio
 
 WIDTH = 16_777_216
 LATER = 10**15
+
+
+async def ended(kept: Ledger, raw: Any, account: Account, number: int) -> Placed:
+    """An order of that range of ids in which nothing happens any more."""
+    await raw.execute("SELECT setval('order_ids', $1)", number * WIDTH + 200000)
+    old = await bought(kept, account, f"r{number}", link=str(number))
+    await kept.observe(sent(old), told(OrderStatus.COMPLETED), next_ms=1)
+    await kept.postpone([sent(old)], None)
+    return old
 
 
 async def test_a_range_is_taken_out_once_all_of_it_has_ended(kept: Ledger, raw: Any, url: str) -> None:
@@ -52,10 +62,7 @@ async def test_who_is_in_the_tables_is_waited_for_and_never_in_a_deadlock(
     kept: Ledger, raw: Any, url: str, first: str, then: str
 ) -> None:
     account = await funded(kept)
-    await raw.execute("SELECT setval('order_ids', 200000)")
-    old = await bought(kept, account, "r1")
-    await kept.observe(sent(old), told(OrderStatus.COMPLETED), next_ms=1)
-    await kept.postpone([sent(old)], None)
+    old = await ended(kept, raw, account, 0)
     await raw.execute("SELECT setval('order_ids', $1)", WIDTH + 1000)
     selling = await asyncpg.connect(url)
     try:
@@ -76,10 +83,7 @@ async def test_a_range_in_use_keeps_nobody_from_buying_and_no_other_range_from_g
 ) -> None:
     account = await funded(kept)
     for number in range(2):
-        await raw.execute("SELECT setval('order_ids', $1)", number * WIDTH + 200000)
-        old = await bought(kept, account, f"r{number}", link=str(number))
-        await kept.observe(sent(old), told(OrderStatus.COMPLETED), next_ms=1)
-        await kept.postpone([sent(old)], None)
+        await ended(kept, raw, account, number)
     await raw.execute("SELECT setval('order_ids', $1)", 2 * WIDTH + 1000)
     await kept.make_room()
     vacuum = await asyncpg.connect(url)
@@ -102,10 +106,7 @@ async def test_a_range_that_is_in_use_all_the_while_stays(
 ) -> None:
     monkeypatch.setattr("gateway.ledger.postgres.archive._TRIES", 2)
     account = await funded(kept)
-    await raw.execute("SELECT setval('order_ids', 200000)")
-    old = await bought(kept, account, "r1")
-    await kept.observe(sent(old), told(OrderStatus.COMPLETED), next_ms=1)
-    await kept.postpone([sent(old)], None)
+    old = await ended(kept, raw, account, 0)
     await raw.execute("SELECT setval('order_ids', $1)", WIDTH + 1000)
     async with raw.transaction():
         await raw.execute("LOCK TABLE orders_0 IN SHARE UPDATE EXCLUSIVE MODE")
